@@ -1,0 +1,159 @@
+"""Speed of ring training: time of one update per network, an ensemble against a plain eager loop.
+
+    python -m benchmarks.ring [--device cuda]
+
+Ours is `RingLearner.update()` of a whole ensemble (16 networks on the CPU, 256 on CUDA), divided by its size:
+batch, noise, both passes through time, clipping, Adam, its trials padded to the longest one (290 steps). The
+monitoring of the error, every 50th update, is in neither.
+
+The reference is what one would write for a single network, with care but without tricks: one vectorised batch,
+inputs times weights and noise computed for the whole trial before the loop, an eager loop of four operations a
+step over a trial of mean length (265 steps, so with no padding), the read-out applied once to all go-cue steps,
+backpropagation by autograd, `clip_grad_norm_` and `torch.optim.Adam`. The hand-designed network rebuilds its full
+matrices once an update from its scalars. Both run in this process on the same device, with all cores, in turns;
+the median of warm runs counts. The last line is JSON, a list of rows.
+"""
+
+from __future__ import annotations
+
+__all__ = ["main", "training_row"]
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from wm.ring import MEDIAN_DELAYS, RingConfig, RingLearner, config, design, initial, kernel, task_of
+from wm.train import numpy_generator
+
+from .procrustes import procrustes_row
+
+NETWORKS = {"cpu": 16, "cuda": 256}
+FLOORS = {"cpu": {"wmd": 2.0, "rt": 3.0}, "cuda": {"wmd": 100.0, "rt": 100.0}}
+NAMES = {"wmd": "train_backprop", "rt": "train_hand_designed"}
+ROUNDS = 5
+REFERENCE_UPDATES = 3  # per round
+
+
+class Plain:
+    """One network, trained by autograd through an eager loop; weights and biases without a network axis."""
+
+    def __init__(self, settings: RingConfig, seed: str, device: str) -> None:
+        self.settings, self.device, self.task = settings, device, task_of(settings)
+        first = initial(settings, [seed])
+        self.parameters = {name: value[0].to(device).requires_grad_() for name, value in first.items()}
+        if "scalars" in self.parameters:
+            self.kernels = [k.to(device) for k in self._kernels(seed)]
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=settings.learning_rate)
+        self.generator = numpy_generator(seed, "batches")
+
+    def update(self) -> Tensor:
+        """One batch, one gradient, one Adam step; the loss."""
+        inputs, targets = self._batch()
+        recurrent, into, bias = self._weights()
+        drives = inputs @ into.T + bias  # (time, trial, unit)
+        noise = self.settings.noise * torch.randn(drives.shape, device=self.device)
+        rates = self._rates(recurrent.T, drives, noise)
+        y = torch.stack(rates[-self.task.go :]) @ self.parameters["readout"].T
+        loss = (y - targets).square().sum(-1).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _rates(self, feedback: Tensor, drives: Tensor, noise: Tensor) -> list[Tensor]:
+        a = h = torch.zeros_like(drives[0])
+        rates = []
+        for external, fluctuation in zip(drives.unbind(), noise.unbind(), strict=True):
+            a = 0.9 * a + 0.1 * torch.addmm(external, h, feedback)
+            h = torch.tanh(a).relu() + fluctuation
+            rates.append(h)
+        return rates
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        directions = self.generator.uniform(0, 360, (1, self.settings.trials, 2))
+        batch = self.task.batch(directions, MEDIAN_DELAYS)
+        on = torch.as_tensor(batch.time_course()[0]).to(self.device)  # (time, event)
+        inputs = torch.tensordot(on, batch.patterns(device=self.device)[0], dims=1)
+        return inputs, torch.as_tensor(batch.targets()[0]).to(self.device)
+
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        p = self.parameters
+        if "scalars" not in p:
+            return p["recurrent"], p["inputs"], p["bias"]
+        c, bias = p["scalars"]
+        memory, tuning = self.kernels
+        return c * memory, c * tuning, bias
+
+    def _kernels(self, seed: str) -> tuple[Tensor, Tensor]:
+        fixed, units = design(self.settings, [seed]), self.settings.units
+        m, seen = fixed.preference_deg[0], (fixed.preference_deg + fixed.shift_deg)[0]
+        tuning = kernel(seen[:, None] - torch.arange(units) * (360 / units))
+        return kernel(m[:, None] - m), torch.nn.functional.pad(tuning, (0, 1))
+
+
+def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
+    """Mean time of `work` in s over `repeats` calls; waits for the device before and after."""
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    start = perf_counter()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (perf_counter() - start) / repeats
+
+
+def training_row(family: str, *, device: str = "cpu", networks: int | None = None, rounds: int = ROUNDS) -> dict:
+    """One row: median time of an update per network in ms, ours and the reference's, and their ratio."""
+    networks = networks or NETWORKS[device]
+    settings = config(family)
+    ours = RingLearner(settings, [str(k) for k in range(networks)], device=device)
+    plain = Plain(settings, "0", device)
+    for learner in (ours, ours, plain, plain):  # warm: buffers, graphs, kernels
+        learner.update()
+    times = [
+        (seconds(ours.update, 1, device) / networks, seconds(plain.update, REFERENCE_UPDATES, device))
+        for _ in range(rounds)
+    ]
+    mine, reference = (1000 * statistics.median(column) for column in zip(*times, strict=True))
+    return {
+        "name": NAMES[family],
+        "ratio": reference / mine,
+        "unit": f"ms per update and network, {networks} networks; reference / ours",
+        "ours": mine,
+        "reference": reference,
+        "floor": FLOORS[device][family],
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    }
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as aligned text."""
+    head = f"{'':<22}{'ours':>10}{'reference':>12}{'ratio':>8}{'floor':>7}  unit"
+    lines = [
+        f"{row['name'].split(':')[0]:<22}{row['ours']:>10.4g}{row['reference']:>12.4g}{row['ratio']:>8.1f}"
+        f"{row['floor']:>7.0f}  {row['unit']}" + ("" if row["ratio"] >= row["floor"] else "  BELOW THE FLOOR")
+        for row in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure every row, print a table, and the rows as one line of JSON last."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ring", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    device = parser.parse_args(arguments).device
+    if device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda was asked for, but this machine has no CUDA device")
+    rows = [training_row(family, device=device) for family in NAMES] + [procrustes_row()]
+    sys.stdout.write(table(rows) + "\n" + json.dumps(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+# Sourced by run_all.sh and run_tests.sh: finds or makes the environment, sets PYTHON. Bash 3.2 is enough.
+# The active conda or virtual environment is used if it meets pyproject.toml; else .venv holds requirements.lock.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+VENV=$ROOT/.venv
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+
+say() { echo "$*" >&2; }
+give_up() { say "$*"; exit 1; }
+
+find_python() {   # a Python that requirements.lock is made for
+    local name
+    for name in python3 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            command -v "$name"
+            return
+        fi
+    done
+    return 1
+}
+
+make_venv() {
+    local python
+    python=$(find_python) ||
+        give_up "wm needs Python 3.11, 3.12 or 3.13: install one (Debian: apt install python3 python3-venv)"
+    "$python" -c 'import ensurepip' 2>/dev/null ||
+        give_up "$python has no ensurepip: install it (Debian: apt install python3-venv) and run this again"
+    say "making $VENV with $python"
+    "$python" -m venv --clear "$VENV"
+}
+
+install_lock() {   # the stamp is void while pip works, so that a broken-off installation is taken up again
+    say "installing requirements.lock into $VENV (some minutes the first time)"
+    echo unfinished > "$VENV/lock.stamp"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/requirements.lock" ||
+        give_up "pip could not install requirements.lock into $VENV: mend what it names above, then run this again"
+}
+
+use_venv() {
+    local stamp
+    PYTHON=$VENV/bin/python
+    stamp=$(cksum < "$ROOT/requirements.lock")
+    "$PYTHON" -c '' 2>/dev/null || make_venv
+    if [ "$(cat "$VENV/lock.stamp" 2>/dev/null || echo "$stamp")" != "$stamp" ] ||
+        ! "$PYTHON" "$ROOT/scripts/check_environment.py" "$@" 2>/dev/null; then
+        install_lock
+    fi
+    [ -f "$VENV/lock.stamp" ] && [ "$(cat "$VENV/lock.stamp")" = "$stamp" ] || echo "$stamp" > "$VENV/lock.stamp"
+}
+
+install_wm() {   # so that notebooks opened by hand find wm, too; the scripts do without
+    (cd / && PYTHONPATH='' "$PYTHON" -c 'import wm' 2>/dev/null) ||
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$ROOT" ||
+        say "wm itself could not be installed into this environment: notebooks opened by hand will not find it"
+}
+
+set_up() {   # set_up [extra ...]
+    local active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}} missing
+    PYTHON=$active/bin/python
+    if [ -z "$active" ] || [ ! -x "$PYTHON" ] || [ "$active" -ef "$VENV" ]; then
+        use_venv "$@"
+    elif missing=$("$PYTHON" "$ROOT/scripts/check_environment.py" "$@" 2>&1); then
+        say "using the active environment $active"
+    else
+        say "the active environment $active lacks $missing: using $VENV"
+        use_venv "$@"
+    fi
+    install_wm
+}

@@ -1,0 +1,118 @@
+"""Every test: fixed seeds, one thread, no network, and the process left as it was found."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; kernels and subprocesses inherit it
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import random
+import socket
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+ROOTS = ("DATA", "DATA_NPY", "DATA_JSON", "FIGURES", "RESULTS", "NOTEBOOKS")
+# Set by pytest itself, or by libraries when they are first imported.
+CHANGEABLE = ("PYTEST_", "KMP_", "JPY_", "PYDEVD_", "JUPYTER_")
+
+settings.register_profile(
+    "wm", deadline=None, derandomize=True, database=None, max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+settings.load_profile("wm")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def unchanged():
+    """Fail a test that leaves dtype, device, threads, folder, environment or rcParams changed; undo it."""
+    before = global_state()
+    yield
+    after = global_state()
+    restore(before)
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, f"the test left global state changed: {', '.join(changed)}"
+
+
+@pytest.fixture(autouse=True)
+def seed(unchanged):
+    """The global generators start every test alike; the seed itself is the fixture's value."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    return 0
+
+
+@pytest.fixture
+def own_randomness(seed):
+    """Fail a test in which a global generator was drawn from or seeded (for code that brings its own)."""
+    before = generators()
+    yield
+    assert generators() == before, "a global random generator was used"
+
+
+@pytest.fixture
+def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that holds everything that `wm.paths` names."""
+    monkeypatch.setenv("WM_ROOT", str(tmp_path))
+    for name in ROOTS:
+        monkeypatch.setenv(f"WM_{name}", str(tmp_path / name.lower()))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
+    """Only this machine can be reached: kernels need its loopback, nothing needs more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
+        yield
+
+
+def _local_only(connect):
+    def checked(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOCAL:
+            self.close()
+            raise RuntimeError(f"tests use no network, but {address} was to be reached")
+        return connect(self, address)
+
+    return checked
+
+
+def global_state() -> dict:
+    return {
+        "torch default dtype": torch.get_default_dtype(),
+        "torch default device": torch.get_default_device(),
+        "torch threads": torch.get_num_threads(),
+        "torch gradients": torch.is_grad_enabled(),
+        "torch deterministic": torch.are_deterministic_algorithms_enabled(),
+        "numpy error state": np.geterr(),
+        "working folder": os.getcwd(),
+        "environment": {k: v for k, v in os.environ.items() if not k.startswith(CHANGEABLE)},
+        "rcParams": dict(matplotlib.rcParams),
+    }
+
+
+def restore(state: dict) -> None:
+    torch.set_default_dtype(state["torch default dtype"])
+    torch.set_default_device(state["torch default device"])
+    torch.set_num_threads(state["torch threads"])
+    torch.set_grad_enabled(state["torch gradients"])
+    torch.use_deterministic_algorithms(state["torch deterministic"])
+    np.seterr(**state["numpy error state"])
+    os.chdir(state["working folder"])
+    for name in set(os.environ) - set(state["environment"]):
+        if not name.startswith(CHANGEABLE):
+            del os.environ[name]
+    os.environ.update(state["environment"])
+    dict.update(matplotlib.rcParams, state["rcParams"])  # without the checks that would warn of old names
+
+
+def generators() -> tuple:
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), keys.tobytes(), rest, bytes(torch.get_rng_state().numpy())

@@ -1,0 +1,460 @@
+"""The house: one source of dependencies, set-up, the workflow, and the rules that a glance can measure."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import wm
+from wm import manifest, workflow
+from wm.files import write_json
+from wm.index import Figure, read_index
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "wm").rglob("*.py"))
+PLATFORMS = [
+    {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.1", "sys_platform": system}
+    for minor in (11, 12, 13)
+    for system in ("linux", "darwin")
+]
+
+
+def locked(platform: dict[str, str]) -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    pins = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(platform)]
+    assert all(re.fullmatch(r"==[^,*]+", str(pin.specifier)) for pin in pins)
+    versions = {canonical(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+    assert len(versions) == len(pins)
+    return versions
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# --- one source of dependencies ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda p: p["sys_platform"] + p["python_version"])
+def test_lock_meets_every_requirement_of_pyproject(platform):
+    versions = locked(platform)
+    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(versions[canonical(requirement.name)]), text
+    assert versions["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda p: p["sys_platform"] + p["python_version"])
+def test_lock_leaves_gpu_packages_to_torch_and_names_no_index(platform):
+    assert not [name for name in locked(platform) if name.startswith(("nvidia", "cuda", "triton"))]
+    assert "torchvision" not in locked(platform)
+    assert not re.search(r"(?m)^-|://", (ROOT / "requirements.lock").read_text("utf-8"))
+
+
+def test_environment_file_names_python_pip_and_the_lock_only():
+    python, *rest = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
+    assert rest == ["pip", {"pip": ["-r requirements.lock"]}]
+    supported = SpecifierSet(python.removeprefix("python"))
+    assert [minor for minor in range(30) if f"3.{minor}" in supported] == [11, 12, 13]
+    assert "3.11" in SpecifierSet(PROJECT["requires-python"])
+    assert "3.10" not in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_one_version_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert PROJECT["version"] == wm.__version__ == str(citation["version"])
+    assert PROJECT["license"] == citation["license"] == "MIT"
+    assert PROJECT["authors"] == citation["authors"] == [{"name": "wm authors"}]
+
+
+# --- set-up -----------------------------------------------------------------------------------------------
+
+
+FAKE_PYTHON = f"""#!/bin/sh
+echo "$0 $*" >> "$CALLS"
+case "$*" in
+    "-m pip "*) exit 0 ;;
+    "-m venv "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; exit 0 ;;
+    *ensurepip*) exit "${{NO_ENSUREPIP:-0}}" ;;
+esac
+exec {sys.executable} "$@"
+"""
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A copy of what set-up needs, with Pythons whose pip only writes down that it was called."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("pyproject.toml", "requirements.lock", "scripts/setup.sh", "scripts/check_environment.py"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for place in ("bin/python3", "active/bin/python"):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True)
+        path.write_text(FAKE_PYTHON)
+        path.chmod(0o755)
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def set_up(clone: Path, *extras: str) -> tuple[int, str, str]:
+    """Exit code, the Python chosen, and what pip and venv were asked for together with the messages."""
+    script = f'set -euo pipefail; . "{clone}/scripts/setup.sh"; set_up {" ".join(extras)}; echo "$PYTHON"'
+    (clone / "calls").write_text("")
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    calls = [line for line in (clone / "calls").read_text().splitlines() if " -m " in line]
+    return result.returncode, result.stdout.strip(), "\n".join([*calls, result.stderr])
+
+
+def needs_torch_99(clone: Path) -> None:
+    path = clone / "pyproject.toml"
+    path.write_text(path.read_text("utf-8").replace("torch>=2.11", "torch>=99"), "utf-8")
+
+
+def test_active_environment_that_meets_pyproject_is_used(clone, monkeypatch):
+    monkeypatch.setenv("CONDA_PREFIX", str(clone / "active"))
+    code, python, said = set_up(clone, "test")
+    assert (code, python) == (0, str(clone / "active/bin/python"))
+    assert "requirements.lock" not in said
+
+
+def test_active_environment_that_lacks_something_is_named_and_left_alone(clone, monkeypatch):
+    monkeypatch.setenv("VIRTUAL_ENV", str(clone / "active"))
+    needs_torch_99(clone)
+    code, python, said = set_up(clone)
+    assert (code, python) == (0, str(clone / ".venv/bin/python"))
+    assert f"active environment {clone}/active lacks torch>=99" in said
+    assert f"{clone}/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r" in said
+    assert f"{clone}/active/bin/python -m pip" not in said
+
+
+def test_no_environment_makes_one_once_and_a_new_lock_renews_it(clone):
+    needs_torch_99(clone)
+    assert f"-m venv --clear {clone}/.venv" in set_up(clone)[2]
+    assert "-r" in set_up(clone)[2], "what is still missing is installed"
+    (clone / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    code, _, said = set_up(clone)
+    assert code == 0 and "-m venv" not in said and "requirements.lock" not in said
+    with open(clone / "requirements.lock", "a") as lock:
+        lock.write("# newer\n")
+    assert "requirements.lock" in set_up(clone)[2]
+    assert "requirements.lock" not in set_up(clone)[2]
+
+
+def test_missing_ensurepip_is_told_in_a_line(clone, monkeypatch):
+    monkeypatch.setenv("NO_ENSUREPIP", "1")
+    code, _, said = set_up(clone)
+    assert code == 1 and re.search("has no ensurepip: install it .Debian: apt install python3-venv", said)
+
+
+def test_missing_python_is_told_in_a_line(clone):
+    (clone / "bin/python3").write_text("#!/bin/sh\nexit 1\n")
+    for name in ("python3.11", "python3.12", "python3.13"):
+        (clone / "bin" / name).symlink_to(clone / "bin/python3")
+    code, _, said = set_up(clone)
+    assert code == 1 and "wm needs Python 3.11, 3.12 or 3.13: install one" in said
+
+
+def test_help_needs_no_environment(tmp_path):
+    result = subprocess.run(
+        ["bash", ROOT / "run_all.sh", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=20
+    )
+    assert result.returncode == 0 and "retrain-SYSTEM" in result.stdout and not result.stderr
+
+
+# --- what a figure depends on -----------------------------------------------------------------------------
+
+
+def notebook(code: str, title: str = "title") -> dict:
+    code_cell = {"cell_type": "code", "outputs": [], "execution_count": None}
+    cells = [
+        {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"},
+        {
+            **code_cell,
+            "id": "parameters",
+            "metadata": {"tags": ["parameters"]},
+            "source": "smoke: bool = False",
+        },
+        {**code_cell, "id": "code", "metadata": {}, "source": code},
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+DRAW = """
+import json, os
+from pathlib import Path
+folder = Path(os.environ["WM_RESULTS"]) / "{number}"
+(folder / "{number}a.png").write_text("{text}")
+sheet = {{"notebook": "{number}", "system": "{system}", "smoke": smoke, "claims": []}}
+(folder / "claims.json").write_text(json.dumps(sheet))
+"""
+
+
+def write_notebook(
+    roots: Path, number: str, system: str, *, text: str = "drawn", title: str = "title"
+) -> None:
+    code = DRAW.format(number=number, system=system, text=text)
+    write_json(roots / f"notebooks/{number}_topic.ipynb", notebook(code, title))
+
+
+@pytest.fixture
+def tiny(roots):
+    """Two ring notebooks and one of nback, with a file of data and a module for each system."""
+    entries = []
+    for number, system in (("13", "ring"), ("14", "ring"), ("20", "nback")):
+        write_notebook(roots, number, system)
+        entries.append(
+            f'[{number}]\nnotebook = "{number}_topic.ipynb"\nsystem = "{system}"\ntitle = "title"\n'
+            f'figures = ["{number}a"]\nreads = ["data/{system}"]\n'
+        )
+        write_json(roots / f"data/{system}/net/network.json", {"a": 1})
+        (roots / f"wm/{system}").mkdir(parents=True, exist_ok=True)
+        (roots / f"wm/{system}/task.py").write_text("x = 1\n")
+    (roots / "wm/shared.py").write_text("x = 1\n")
+    (roots / "wm/workflow.py").write_text("x = 1\n")
+    (roots / "notebooks/figures.toml").write_text("\n".join(entries))
+    return roots
+
+
+def draw_by_hand(results: Path) -> None:
+    for number in read_index():
+        for name, content in ((f"{number}a.png", "drawn"), ("done.json", '{"figures": {}}')):
+            (results / number).mkdir(exist_ok=True)
+            (results / number / name).write_text(content)
+
+
+def what_is_stale(roots: Path) -> dict[str, str]:
+    index = read_index()
+    return workflow.stale(index, list(index), roots / "results")
+
+
+ALL = ("13", "14", "20")
+CHANGES = {
+    "a code cell": (lambda r: write_notebook(r, "13", "ring", text="other"), {"13": "notebook-13"}),
+    "data": (lambda r: write_json(r / "data/ring/net/network.json", {}), dict.fromkeys(ALL[:2], "ring-data")),
+    "new states": (lambda r: write_json(r / "data_npy/nback/x.json", {}), {"20": "nback-data"}),
+    "a module": (lambda r: (r / "wm/ring/task.py").write_text("x = 2"), {"13": "ring", "14": "ring"}),
+    "a shared module": (lambda r: (r / "wm/shared.py").write_text("x = 2"), dict.fromkeys(ALL, "shared")),
+    "a damaged notebook": (lambda r: (r / "notebooks/14_topic.ipynb").write_text("{"), {"14": "notebook-14"}),
+    "a module that cannot be parsed": (lambda r: (r / "wm/nback/task.py").write_text("x ="), {"20": "nback"}),
+    "markdown": (lambda r: write_notebook(r, "13", "ring", title="other"), {}),
+    "a comment": (lambda r: (r / "wm/shared.py").write_text("x = 1  # why\n"), {}),
+    "the workflow": (lambda r: (r / "wm/workflow.py").write_text("x = 2"), {}),
+    "an explorer": (lambda r: write_json(r / "data/ring/net/explore.ipynb", {}), {}),
+    "file times": (lambda r: [path.touch() for path in r.rglob("*") if "results" not in path.parts], {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_makes_exactly_its_dependants_stale(tiny, change):
+    assert what_is_stale(tiny) == dict.fromkeys(ALL, "not drawn yet")
+    draw_by_hand(tiny / "results")
+    assert what_is_stale(tiny) == {}
+    do, expected = CHANGES[change]
+    do(tiny)
+    assert what_is_stale(tiny) == {number: f"changed: {name}" for number, name in expected.items()}
+
+
+def test_spoilt_results_are_stale(tiny):
+    what_is_stale(tiny)
+    draw_by_hand(tiny / "results")
+    (tiny / "results/13/done.json").write_text("{")
+    (tiny / "results/14/done.json").write_text('{"figures": {"14a.png": "0"}}')
+    (tiny / "results/20/done.json").write_text('{"figures": {"gone.png": "0"}}')
+    reasons = what_is_stale(tiny)
+    assert "cannot be read" in reasons["13"] and "gone.png: is missing" in reasons["20"]
+    assert reasons["14"] == "no longer as drawn: 14a.png"
+
+
+def test_figure_across_systems_depends_on_those_it_reads(tiny):
+    reads = ("data/ring", "data_json/nback/x", "assets/mesh")
+    figure = Figure("60", "13_topic.ipynb", "across", "title", reads=reads)
+    assert manifest.systems_of(figure) == ["across", "nback", "ring"]
+    names = {path.stem for path in manifest.refresh({"60": figure}, tiny / "results")["60"]}
+    systems = {"across", "nback", "ring", "across-data", "nback-data", "ring-data"}
+    assert names == systems | {"notebook-60", "shared", "read-assets-mesh"}
+
+
+def test_manifest_is_only_written_when_its_content_changes(tiny):
+    written = manifest.refresh(read_index(), tiny / "results")["13"]
+    before = [path.stat().st_mtime_ns for path in written]
+    assert manifest.refresh(read_index(), tiny / "results")["13"] == written
+    assert [path.stat().st_mtime_ns for path in written] == before
+
+
+# --- the workflow -----------------------------------------------------------------------------------------
+
+
+def test_targets_are_numbers_systems_and_all(tiny):
+    index = read_index()
+    assert workflow.resolve(["all"], index) == ["13", "14", "20"]
+    assert workflow.resolve(["20", "ring"], index) == ["13", "14", "20"]
+    assert workflow.resolve(["retrain-ring"], index) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["15"], "unknown target '15': did you mean 1"),
+        (["rign", "nbak"], "did you mean ring.\nunknown target 'nbak': did you mean nback"),
+        (["zzzzzz"], "unknown target 'zzzzzz': there are all, ring, nback, 13"),
+        (["retrain-ring", "13"], "retrain first, then draw"),
+    ],
+)
+def test_wrong_targets_are_refused(tiny, names, message):
+    with pytest.raises(workflow.BadTarget, match=message):
+        workflow.resolve(names, read_index())
+
+
+def test_not_understood_is_exit_code_2(tiny, capsys):
+    assert workflow.main(["rign"]) == 2
+    assert "did you mean ring" in capsys.readouterr().out
+    (tiny / "notebooks/figures.toml").write_text("[13")
+    assert workflow.main([]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        workflow.main(["--jobs", "0"])
+
+
+def test_dry_run_says_what_and_why(tiny, capsys):
+    assert workflow.main(["--dry-run", "nback"]) == 0
+    assert capsys.readouterr().out == "would run 20 (not drawn yet)\n"
+    assert workflow.main(["--dry-run", "retrain-nback"]) == 0
+    assert capsys.readouterr().out == "would run retrain-nback\n"
+
+
+def test_held_results_are_exit_code_3(tiny, capsys):
+    with workflow.Workplace(tiny / "results", ()).locked():
+        assert workflow.main(["13"]) == 3
+    assert f"held by process {os.getpid()}" in capsys.readouterr().out
+
+
+@pytest.mark.notebook
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_failure_keeps_the_others_going_and_the_published_figure(tiny, capfd):
+    (tiny / "figures").mkdir()
+    (tiny / "figures/14a.png").write_text("published before")
+    write_json(tiny / "notebooks/14_topic.ipynb", notebook("1 / 0"))
+    assert workflow.main([]) == 1
+    said = capfd.readouterr()
+    assert re.search(r"13_topic +ok .*\n14_topic +ERROR .*\n20_topic +ok ", said.out)
+    assert "ZeroDivisionError" in said.out + said.err
+    assert {p.name: p.read_text() for p in (tiny / "figures").glob("*.png")} == {
+        "13a.png": "drawn", "14a.png": "published before", "20a.png": "drawn",
+    }  # fmt: skip
+    assert (tiny / "figures/CLAIMS.md").is_file()
+
+    write_notebook(tiny, "14", "ring")  # mended: only this one is drawn
+    finished = (tiny / "results/13/done.json").stat().st_mtime_ns
+    assert workflow.main([]) == 0
+    assert "1 of 3 notebooks to run" in capfd.readouterr().out
+    assert (tiny / "results/13/done.json").stat().st_mtime_ns == finished
+    assert (tiny / "figures/14a.png").read_text() == "drawn"
+
+    page = (tiny / "figures/CLAIMS.md").stat().st_mtime_ns
+    (tiny / "figures/20a.png").unlink()
+    assert workflow.main([]) == 0
+    assert "nothing to do" in capfd.readouterr().out
+    assert (tiny / "figures/20a.png").read_text() == "drawn", "what was lost is published again"
+    assert (tiny / "figures/CLAIMS.md").stat().st_mtime_ns == page
+
+
+@pytest.mark.notebook
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_smoke_run_stays_in_its_own_folder_and_publishes_nothing(tiny):
+    assert workflow.main(["--smoke", "20"]) == 0
+    assert json.loads((tiny / "results/smoke/20/done.json").read_text())["parameters"] == {"smoke": True}
+    assert not (tiny / "results/20").exists() and not (tiny / "figures").exists()
+
+
+@pytest.mark.notebook
+@pytest.mark.fault
+@pytest.mark.slow
+def test_stopping_ends_the_notebooks_soon_and_publishes_nothing(tiny):
+    write_json(tiny / "notebooks/20_topic.ipynb", notebook("import time\ntime.sleep(100)"))
+    process = subprocess.Popen([sys.executable, "-m", "wm.workflow", "20"], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (tiny / "results/20/run.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert not (tiny / "results/20/done.json").exists() and not (tiny / "figures").exists()
+
+
+# --- rules that a glance can measure ----------------------------------------------------------------------
+
+
+def functions(tree: ast.AST) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def lines_of(function: ast.FunctionDef) -> int:
+    docstring = ast.get_docstring(function)
+    return function.end_lineno - function.lineno + 1 - (len(docstring.splitlines()) + 1 if docstring else 0)
+
+
+def takes_self(function: ast.FunctionDef) -> bool:
+    return bool(function.args.args) and function.args.args[0].arg in ("self", "cls")
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return names | {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_keeps_the_style_bars(module):
+    source = (ROOT / module).read_text("utf-8")
+    tree = ast.parse(source)
+    assert len(source.splitlines()) <= 300
+    assert [f.name for f in functions(tree) if lines_of(f) > 60] == []
+    free = [f for f in functions(tree) if f.name not in ("forward", "backward")]  # torch prescribes these
+    assert [f.name for f in free if len(f.args.posonlyargs + f.args.args) > 5 + takes_self(f)] == []
+    public = [f for f in tree.body if isinstance(f, ast.FunctionDef | ast.ClassDef) and f.name[0] != "_"]
+    assert [f.name for f in public if not ast.get_docstring(f)] == []
+    assert ast.get_docstring(tree), "a module says what it is for"
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert not [f for f in calls if isinstance(f, ast.Name) and f.id in ("print", "exec", "eval")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_uses_no_pickle_and_no_other_system(module):
+    names = imported(ast.parse((ROOT / module).read_text("utf-8")))
+    assert not [name for name in names if name.split(".")[0] in ("pickle", "dill", "cloudpickle", "shelve")]
+    packages = {path.parent.name for path in (ROOT / "wm").glob("*/__init__.py")}
+    others = packages - {Path(module).parts[1]} if len(Path(module).parts) > 2 else set()
+    assert not [name for name in names if name.split(".")[0] == "wm" and name.split(".")[1] in others]
+
+
+def test_ruff_finds_nothing():
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", ROOT],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def test_tracked_files_stay_below_40_mib():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git clone, or no git: nothing is tracked")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert sum(path.stat().st_size for path in files if path.is_file()) < 40 * 2**20

@@ -1,0 +1,366 @@
+"""Train, measure, show and check networks, of every system alike.
+
+A system is a package of `wm` with `FAMILIES` (name -> family with a `title`), `family_name` (takes published
+names, too), `config(family)` (a frozen dataclass whose fields become options), `train(config, networks, *,
+seeds, device, checkpoint)` (returns what has `names` and `records`) and `derived.measure()`. It is imported
+when a command needs it, not before.
+
+Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1` shows where an
+error comes from.
+"""
+
+__all__ = ["UsageError", "main"]
+
+import contextlib
+import difflib
+import importlib
+import importlib.util
+import inspect
+import io
+import os
+import pkgutil
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, make_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+import wm
+from wm import paths
+
+_CODES = {"CannotWrite": 5, "UnknownNetwork": 2, "ValueError": 2} | dict.fromkeys(
+    ("StoreError", "NotFinite", "OSError", "OutOfMemoryError"), 1
+)  # by name: naming a class here would import torch
+_SHIPPED, _SHIPPED_FEWER = 30, {"ring.mst1": 10, "ring.mst2": 10}
+_PUBLISHED = {
+    "ring": {
+        "units": ["--net-size"], "l2": ["--la"], "exponent": ["--conn-exponent"], "scale": ["--scale-factor"],
+        "shuffle_deg": ["--shuffle-amount"], "stable_proportion": ["--stable-unit-proportion"],
+    },
+}  # fmt: skip
+_DETAIL = re.compile("_(median|mse|repeats)")  # scores shown only with a single network
+_Hidden = tyro.conf.Suppress[tyro.conf.Fixed[str]]
+
+
+class UsageError(ValueError):
+    """The command line is not understood."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train networks and save them in data/, with their records and scores.
+
+    Example: wm train ring.rt --seeds 0 1 2 --device cuda
+    """
+
+    target: _Hidden = ""
+    all: FlagCreatePairsOff[bool] = False
+    """every family of the system: wm train SYSTEM --all"""
+    networks: Annotated[
+        int | None, arg(metavar="INT", help_behavior_hint="(default: as many as shipped)")
+    ] = None
+    """how many, with seeds 0, 1, ..."""
+    seeds: Annotated[tuple[str, ...], arg(aliases=["--random"], help_behavior_hint="")] = ()
+    """seeds, one for each network, in place of a number of networks"""
+    device: str = "cpu"
+    """cpu, cuda or cuda:N"""
+    checkpoint: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """folder from which the same command goes on after an interruption"""
+    overwrite: FlagCreatePairsOff[bool] = False
+    """replace saved networks that have other settings"""
+
+    def __post_init__(self) -> None:
+        if self.networks is not None and self.networks < 1:
+            raise ValueError(f"--networks must be 1 or more, got {self.networks}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"--seeds must differ, got {' '.join(self.seeds)}")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"--device must be cpu, cuda or cuda:N, got {self.device}")
+
+    def run(self) -> int:
+        """Train the family, or one family after the other."""
+        name, _, family = self.target.partition(".")
+        system = _system(name)
+        if bool(family) == self.all:
+            families = ", ".join(f"{name}.{each}" for each in system.FAMILIES)
+            raise UsageError(f"name one family, or `wm train {name} --all`; families: {families}")
+        if self.all:
+            for config in map(system.config, system.FAMILIES):
+                self._train(system, config, self.checkpoint and self.checkpoint / config.family)
+        else:
+            options = self.settings
+            self._train(system, type(options).__base__(**vars(options)), self.checkpoint)
+        return 0
+
+    def _train(self, system: ModuleType, config: Any, checkpoint: Path | None) -> None:
+        name = system.__name__.removeprefix("wm.")
+        shipped = _SHIPPED_FEWER.get(f"{name}.{config.family}", _SHIPPED)
+        seeds = self.seeds or tuple(str(seed) for seed in range(self.networks or shipped))
+        if not self.overwrite:
+            _refuse_to_replace(name, config, {f"{config.family}-{seed:0>2}" for seed in seeds})
+        done = system.train(config, len(seeds), seeds=seeds, device=self.device, checkpoint=checkpoint)
+        _say(f"saved {name}/{' '.join(done.names)}: {_medians(done.records)}")
+
+
+@dataclass(frozen=True)
+class States:
+    """Run the saved networks of a system and save what is measured on them.
+
+    Example: wm states ring
+    """
+
+    system: Annotated[Positional[str], arg(metavar="SYSTEM", help_behavior_hint="")] = ""
+    """such as ring"""
+
+    def run(self) -> int:
+        """Measure."""
+        _system(self.system)
+        if not importlib.util.find_spec(f"wm.{self.system}.derived"):
+            raise UsageError(f"{self.system} has nothing to measure")
+        importlib.import_module(f"wm.{self.system}.derived").measure()
+        return _say(f"measured {self.system}")
+
+
+@dataclass(frozen=True)
+class Show:
+    """Tell what made a figure, a network or a state file; without a name, what there is.
+
+    Example: wm show rt-07
+    """
+
+    target: Annotated[Positional[str], arg(metavar="[FILE|NETWORK]", help_behavior_hint="")] = ""
+    """figures/14a.png or 14a, ring/rt-07 or rt-07, or a file of states"""
+
+    def run(self) -> int:
+        """Show one thing, or the list."""
+        return _say("\n".join(_lines(_described(self.target)) if self.target else _overview()))
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check that every saved network, state file and table is there and whole.
+
+    Example: wm verify
+    """
+
+    def run(self) -> int:
+        """List the problems; 1 if there are any."""
+        from wm import store
+
+        problems = store.verify()
+        folders = (paths.data(), paths.data_npy(), paths.data_json())
+        files = sum(path.is_file() for folder in folders for path in folder.rglob("*"))
+        summary = f"{files} files checked, {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}"
+        _say("\n".join([*(f"{path}: {what}: {remedy}" for path, what, remedy in problems), summary]))
+        return 1 if problems else 0
+
+
+_VERBS = {"train": Train, "states": States, "show": Show, "verify": Verify}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; SystemExit after --help and on SIGTERM."""
+    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        resumes = any(argument.startswith("--checkpoint") for argument in arguments)
+        return _fail("interrupted" + ": the same command goes on from its checkpoint" * resumes, 130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        code = next((_CODES[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _CODES), None)
+        if code is None or os.environ.get("WM_TRACEBACK"):
+            raise
+        return _fail(str(error), code)
+
+
+def _run(arguments: list[str]) -> int:
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if verb in ("-h", "--help"):
+        return _say("\n".join(_help()))
+    if verb == "--version":
+        return _say(f"wm {wm.__version__}")
+    if verb not in _VERBS:
+        raise UsageError(f"unknown command {verb!r}: {_nearest(verb, _VERBS)}; see wm --help")
+    kind, prog, about = _VERBS[verb], f"wm {verb}", inspect.getdoc(_VERBS[verb])
+    if verb != "train":
+        return _parse(kind(), rest, prog=prog, about=about).run()
+    if rest[:1] in (["-h"], ["--help"]):
+        return _parse(Train(), rest, prog=f"{prog} SYSTEM.FAMILY", about=about).run()
+    if not rest or rest[0].startswith("-"):
+        raise UsageError("name first what to train: wm train SYSTEM.FAMILY [OPTIONS]")
+    default, families = _training(rest[0])
+    return _parse(default, rest[1:], prog=f"{prog} {rest[0]}", about=about + families).run()
+
+
+def _help() -> Iterator[str]:
+    yield "usage: wm COMMAND ...\n\nNetworks of working memory: train, measure, show and check them.\n"
+    for verb, kind in _VERBS.items():
+        what, _, example = inspect.getdoc(kind).split("\n")
+        yield f"  {verb:8}{what}\n  {'':8}{example}"
+    yield f"\nSystems: {', '.join(_systems())}. More: wm COMMAND --help, wm train SYSTEM.FAMILY --help"
+
+
+def _training(target: str) -> tuple[Train, str]:
+    """`Train` for a target, with the settings of its family as further options, and what its help adds."""
+    name, dot, family = target.partition(".")
+    system = _system(name)
+    if not dot:
+        titles = "\n".join(f"  {name}.{each}: {known.title}" for each, known in system.FAMILIES.items())
+        return Train(target), f"\n\nFamilies, each with settings of its own (--help):\n{titles}"
+    config = system.config(system.family_name(family))
+    hints = get_type_hints(type(config))
+    spelled = {
+        key: Annotated[hints[key], arg(aliases=also)] for key, also in _PUBLISHED.get(name, {}).items()
+    }
+    own = {"__annotations__": spelled | {"family": _Hidden}, "__doc__": "Settings, by default as published."}
+    options = dataclass(frozen=True)(type("Options", (type(config),), own))(**vars(config))
+    extra = ("settings", tyro.conf.OmitArgPrefixes[type(options)], field(default=options))
+    return make_dataclass("Train", [extra], bases=(Train,), frozen=True)(target), ""
+
+
+def _parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> Any:
+    """`default` as the arguments change it. Raises `UsageError`: what tyro puts in a box, in one line."""
+    out = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(out):
+            parsed, unknown = tyro.cli(
+                type(default), prog=prog, args=arguments, default=default, description=about,
+                return_unknown_args=True,
+            )  # fmt: skip
+    except SystemExit as stop:
+        if stop.code == 0:  # after --help
+            raise
+        message = re.split("\n.[ ─]*\n|\n[│╰] ?─", out.getvalue().partition("\n")[2])[0]
+        message = " ".join(row.strip(" │") for row in message.splitlines())
+        raise UsageError(f"{re.sub(r'^Error parsing [A-Za-z]+: ', '', message)}; see {prog} --help") from None
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            tyro.cli(type(default), args=["--help"], default=default)
+        near = _nearest(word, re.findall(r"(?<=[ │,])--[\w-]+", out.getvalue()), f"see {prog} --help")
+        raise UsageError(f"unknown {'option' if word[0] == '-' else 'argument'} {word}: {near}")
+    return parsed
+
+
+def _nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else otherwise or f"there are {', '.join(known)}"
+
+
+def _systems() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(wm.__path__) if module.ispkg]
+
+
+def _system(name: str) -> ModuleType:
+    if name not in _systems():
+        raise UsageError(f"unknown system {name!r}: {_nearest(name, _systems())}")
+    return importlib.import_module(f"wm.{name}")
+
+
+def _refuse_to_replace(system: str, config: Any, names: set[str]) -> None:
+    """Raise `UsageError` where saved networks of these names have other settings; damaged ones may go."""
+    from wm import store
+
+    wanted = asdict(config)
+    for name in sorted(names & {name for _, name in store.list_networks(system)}):
+        with contextlib.suppress(store.StoreError):
+            saved = store.load_network(system, name).record.get("config", {})
+            if other := [key for key in wanted if saved.get(key) != wanted[key]]:
+                raise UsageError(
+                    f"{system}/{name} is saved with another {', '.join(other)}: choose other --seeds, save "
+                    "elsewhere (WM_DATA=FOLDER wm train ...), or replace it with --overwrite"
+                )
+
+
+def _medians(records: Sequence[Mapping[str, Any]]) -> str:
+    """Median over networks of every single-valued score."""
+    from numpy import median
+
+    scores = [record.get("scores", {}) for record in records]
+    names = [name for name in scores[0] if not _DETAIL.search(name)]
+    return ", ".join(f"{name} {median([score[name] for score in scores]):.4g}" for name in names)
+
+
+def _overview() -> Iterator[str]:
+    """Networks by system and family, then figures."""
+    from wm import store
+
+    families, damaged = {}, 0
+    for system, name in store.list_networks():
+        try:
+            record = store.load_network(system, name).record
+            families.setdefault(f"{system}.{name.rpartition('-')[0]}", []).append(record)
+        except store.StoreError:
+            damaged += 1
+    yield f"networks in {paths.data()}, with median scores:" if families else f"no networks in {paths.data()}"
+    yield from (
+        f"  {family:16} {len(records):3}  {_medians(records)}" for family, records in families.items()
+    )
+    if damaged:
+        yield f"  {damaged} cannot be read: wm verify says why"
+    figures = " ".join(sorted(path.stem for path in paths.figures().glob("*.png")))
+    yield f"figures in {paths.figures()}: {figures or 'none'}"
+
+
+def _described(target: str) -> dict[str, Any]:
+    """What is known of a figure, a state file or a network. Raises `UsageError` if it is none of these."""
+    places = (
+        Path(target),
+        *(paths.figures() / f"{target}{end}" for end in ("", ".png")),
+        paths.data_npy() / target,
+    )
+    file = next((place for place in places if place.is_file()), None)
+    if not file:
+        return _network(target)
+    if file.suffix in (".png", ".pdf"):
+        from wm.style import read_provenance
+
+        return {"figure": file, "again": f"./run_all.sh {file.name[:2]}", **read_provenance(file)}
+    if file.suffix in (".h5", ".npy"):
+        from wm.store import states_info
+
+        return {"states": file, **states_info(file)}
+    raise UsageError(f"{file}: shown are figures (.png, .pdf), states (.h5, .npy) and networks")
+
+
+def _network(target: str) -> dict[str, Any]:
+    from wm import store
+
+    *folders, name = Path(target).parts or [""]
+    systems = folders[-1:] or [place.parent.name for place in paths.data().glob("*/*") if place.name == name]
+    if not systems:
+        near = _nearest(name, [name for _, name in store.list_networks()], "wm show lists what there is")
+        raise UsageError(f"there is no file or network {target!r}: {near}")
+    network = store.load_network(systems[0], name)
+    again = network.record.get("command", "not recorded")
+    weights = {key: f"{value.dtype} {value.shape}" for key, value in network.weights.items()}
+    return {"network": f"{systems[0]}/{name}", "again": again, **network.record, "weights": weights}
+
+
+def _lines(content: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}:"
+            yield from _lines(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+def _say(text: str) -> int:
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def _fail(text: str, code: int) -> int:
+    sys.stderr.write(f"wm: {' '.join(text.split())}\n")
+    return code

@@ -1,0 +1,137 @@
+"""Train ring networks and save them with their scores."""
+
+from __future__ import annotations
+
+__all__ = ["measure_errors", "train"]
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import store
+from ..train import environment, run, torch_generator
+from .evaluate import errors, task_of
+from .families import FAMILIES, RingConfig
+from .families import config as family_config
+from .learner import RingLearner
+from .library import Ensemble, to_network
+
+EVALUATIONS = 10
+"""evaluations with fresh noise; the first is the published procedure, the median resists rare flips"""
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    family: str | RingConfig,
+    networks: int = 30,
+    *,
+    seeds: Sequence[str] | None = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    save: bool = True,
+) -> Ensemble:
+    """Train an ensemble of ring networks, score it, and save each network as `<family>-<seed>`.
+
+    family: name ("rt", or the published "hdreshuffle"), or a configuration (`ring.config("rt", units=200)`).
+    seeds: seed strings, by default "0", "1", ... `checkpoint`: folder from which an interrupted run goes on.
+    Returns the trained ensemble. Raises ValueError for unknown families, zero networks or repeated seeds, and
+    what `wm.train.run` raises.
+    """
+    config = family if isinstance(family, RingConfig) else family_config(family)
+    seeds = [str(k) for k in range(networks)] if seeds is None else [str(seed) for seed in seeds]
+    if not seeds:
+        raise ValueError("training needs at least one network: `networks` must be 1 or more")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must differ, got {', '.join(seeds)}")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda' was asked for, but this machine has no CUDA device: use device='cpu'")
+    learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
+    identity = asdict(config) | {"seeds": ",".join(seeds)}
+    for _ in run(
+        learner,
+        config.updates,
+        checkpoint=checkpoint,
+        config=identity,
+        history=history,
+        description=config.family,
+    ):
+        if learner.finished:
+            break
+    effort = environment(device) | {
+        "seconds": round(time.perf_counter() - start, 1),
+        "networks_at_once": len(seeds),
+    }
+    ensemble = _finished(learner, effort)
+    if save:
+        for k, name in enumerate(ensemble.names):
+            store.save_network(to_network(ensemble, k, _own_history(history, k)))
+            _log.info("saved ring/%s", name)
+    return ensemble
+
+
+def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device: str = "cpu") -> list[dict]:
+    """Scores of each network, on the task with and without the distractor, 900 trials an evaluation.
+
+    `error_deg` and `error_no_distractor_deg` are the first evaluation (the published procedure),
+    `..._median_deg` the median over all of them, `..._repeats_deg` every one.
+    The noise is seeded by the network's seed.
+    """
+    weights = ensemble.weights.to(device)
+    scores: list[dict] = [{} for _ in ensemble.names]
+    for key, probability in (("error", 1.0), ("error_no_distractor", 0.0)):
+        task = task_of(ensemble.config, distractor_probability=probability)
+        sources = [torch_generator(seed, key, device=device) for seed in ensemble.seeds]
+        found = [
+            errors(weights, task, noise=ensemble.config.noise, generators=sources) for _ in range(evaluations)
+        ]
+        degrees = np.array([each.error_deg for each in found])
+        for k, score in enumerate(scores):
+            score[f"{key}_deg"] = _rounded(degrees[0, k])
+            score[f"{key}_median_deg"] = _rounded(np.median(degrees[:, k]))
+            score[f"{key}_repeats_deg"] = [_rounded(value) for value in degrees[:, k]]
+            score[f"{key}_mse"] = _rounded(found[0].mse[k])
+    return scores
+
+
+def _finished(learner: RingLearner, effort: dict) -> Ensemble:
+    """The trained ensemble as it will be saved (fully trained weights rounded to float16), scored."""
+    config, device = learner.config, str(learner.device)
+    parameters = {name: value.detach().cpu() for name, value in learner.parameters.items()}
+    if FAMILIES[config.family].trained_fully:
+        parameters = {name: value.half().float() for name, value in parameters.items()}
+    fixed = learner.fixed and type(learner.fixed)(*(row.cpu() for row in vars(learner.fixed).values()))
+    names = [f"{config.family}-{seed:0>2}" for seed in learner.seeds]
+    ensemble = Ensemble(config, names, learner.seeds, parameters, fixed, [])
+    scores = measure_errors(ensemble, device=device)
+    stopped = learner.frozen.tolist()
+    for seed, score, frozen in zip(learner.seeds, scores, stopped, strict=True):
+        training = effort | {"updates": learner.step, "stopped_early": frozen}
+        command = f"wm train ring.{config.family} --seeds {seed}"
+        ensemble.records.append(
+            {
+                "config": asdict(config),
+                "seed": seed,
+                "scores": score,
+                "training": training,
+                "command": command,
+            }
+        )
+    return ensemble
+
+
+def _own_history(history: dict[str, list], k: int) -> dict[str, list]:
+    """The training history of network k, to four digits."""
+    own = {"step": history["step"]} if history else {}
+    return own | {
+        name: [_rounded(row[k]) for row in rows] for name, rows in history.items() if name != "step"
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,160 @@
+"""Measurements of the saved ring networks that are shipped with them: one table and two state files.
+
+`measure` writes, `networks`, `shipped_epoch_rates` and `example_rates` read::
+
+    data_json/ring/networks.csv     one row a network: errors, kept or not, ring units, factors, preference changes
+    data_npy/ring/epoch_rates.h5    (network, 64, 2, unit) of each family, for Procrustes distances
+    data_npy/ring/example_rates.h5  (time, target, distractor, unit) of one network of each family, eight bits
+"""
+
+from __future__ import annotations
+
+__all__ = ["EXAMPLE_STEPS", "ExampleRates", "example_rates", "measure", "networks", "shipped_epoch_rates"]
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import paths, store
+from .connectivity import factors
+from .evaluate import KEPT_BELOW_DEG, task_of
+from .families import FAMILIES, family_name
+from .library import Ensemble, load, names
+from .network import simulate
+from .similarity import DIRECTIONS, epoch_rates
+from .task import grid_directions
+from .tuning import change_histogram, preference_change, record, ring_units
+
+EXAMPLE_STEPS = 5
+"""every fifth step (50 ms) of an example network is kept"""
+LEVELS = 255  # of the quantised example rates
+EPOCH_DIMS = ("network", "trial", "epoch", "unit")
+EXAMPLE_DIMS = ("time", "target", "distractor", "unit")
+_QUANTISED = (
+    "rate = lowest + (highest - lowest) / 255 * q, where q is the running sum over time, modulo 256, of what is "
+    "stored (uint8): every rate is off by at most (highest - lowest) / 510"
+)
+
+
+class ExampleRates(NamedTuple):
+    """Noise-free rates of one network on 8 x 8 direction pairs.
+
+    rates: (trial, time, unit) float32; steps: (time,), of 10 ms; directions_deg: (trial, 2); network: its name.
+    """
+
+    rates: np.ndarray
+    steps: np.ndarray
+    directions_deg: np.ndarray
+    network: str
+
+
+def _table() -> Path:
+    return paths.data_json() / "ring" / "networks.csv"
+
+
+def _states(name: str) -> Path:
+    return paths.data_npy() / "ring" / f"{name}.h5"
+
+
+def measure(families: Sequence[str] | None = None) -> pd.DataFrame:
+    """Measure the saved networks of these families (default: all that are saved) and write the three files.
+
+    The files then hold these families only. Returns the table. ValueError for an unknown family or if there is
+    nothing to measure.
+    """
+    wanted = [family_name(f) for f in families] if families else [f for f in FAMILIES if names(f)]
+    if not wanted:
+        raise ValueError(f"no ring network is saved in {paths.data()}: train some with `wm train ring.sa`")
+    rows, epochs, examples, chosen, members = [], {}, {}, {}, {}
+    for family in wanted:
+        ensemble = load(family)
+        table = _rows(ensemble)
+        rows.append(table)
+        epochs[family], members[family] = epoch_rates(ensemble).astype(np.float16), ensemble.names
+        k = _example(table)
+        examples[family], chosen[family] = _quantised(_sampled(ensemble, k))
+        chosen[family] |= {"network": ensemble.names[k]}
+    table = pd.concat(rows, ignore_index=True)
+    store.write_table(_table(), table)
+    _save("epoch_rates", epochs, EPOCH_DIMS, {"names": members})
+    _save("example_rates", examples, EXAMPLE_DIMS, {"examples": chosen, "quantisation": _QUANTISED})
+    return table
+
+
+def _save(name: str, arrays: dict[str, np.ndarray], dims: tuple[str, ...], attrs: dict) -> None:
+    _states(name).parent.mkdir(parents=True, exist_ok=True)
+    units = dict.fromkeys(arrays, "1")
+    store.save_states(_states(name), arrays, dims=dict.fromkeys(arrays, dims), units=units, attrs=attrs)
+
+
+def _rows(ensemble: Ensemble) -> pd.DataFrame:
+    """The table of one family; ring units, factors and changes by the `example` parameters."""
+    scores = [
+        "error_deg", "error_median_deg", "error_no_distractor_deg", "error_no_distractor_median_deg"
+    ]  # fmt: skip
+    recording = record(ensemble)
+    mask = ring_units(recording)
+    change = preference_change(recording, mask)
+    table = pd.DataFrame({"family": ensemble.config.family, "network": ensemble.names, "seed": ensemble.seeds})
+    table[scores] = np.stack([ensemble.score(key) for key in scores], axis=1)
+    # published rule: on the task that the network was trained for
+    own = "error_deg" if ensemble.config.distractor_probability else "error_no_distractor_deg"
+    table["kept"] = table[own] <= KEPT_BELOW_DEG
+    table["ring_units"] = mask.sum(axis=1)
+    table[["structural", "functional"]] = np.stack(factors(ensemble, recording, mask), axis=1)
+    table["median_change_deg"] = [np.median(row[np.isfinite(row)]) if m.any() else np.nan for row, m in zip(change, mask, strict=True)]
+    bins = [f"change_{low}_{low + 36}_percent" for low in range(0, 180, 36)]
+    table[bins] = change_histogram(change)
+    return table
+
+
+def _example(table: pd.DataFrame) -> int:
+    """The first kept network, else the one with the smallest error."""
+    return int(table.kept.argmax() if table.kept.any() else table.error_deg.argmin())
+
+
+def _sampled(ensemble: Ensemble, k: int) -> np.ndarray:
+    """Noise-free rates of network k, (time, target, distractor, unit), at every fifth step."""
+    batch = task_of(ensemble.config, distractor_probability=1.0).batch(grid_directions(DIRECTIONS)[None])
+    rates = simulate(ensemble.weights.select([k]), batch, window=slice(None, None, EXAMPLE_STEPS))[0]
+    return torch.movedim(rates, 1, 0).reshape(-1, DIRECTIONS, DIRECTIONS, ensemble.config.units).numpy()
+
+
+def _quantised(rates: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    """Rates as steps in time of their eight-bit level (they compress better), and the range of the levels."""
+    lowest, highest = float(rates.min()), float(rates.max())
+    q = np.rint((rates - lowest) / ((highest - lowest) or 1) * LEVELS).astype(np.uint8)
+    return np.diff(q, axis=0, prepend=np.uint8(0)), {"lowest": lowest, "highest": highest}
+
+
+def networks() -> pd.DataFrame:
+    """The shipped table, one row a network. Raises `wm.store.DamagedFile` if it is missing."""
+    return store.read_table(_table())
+
+
+def shipped_epoch_rates(families: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Shipped epoch rates, family -> (network, 64, 2, unit) float32, networks in the order of the table.
+
+    Raises what `wm.store.load_states` raises: a missing or damaged file, a family that is not in it.
+    """
+    wanted = [family_name(f) for f in families] if families else None
+    states = store.load_states(_states("epoch_rates"), wanted)
+    return {family: rates.astype(np.float32) for family, rates in states.items()}
+
+
+def example_rates(family: str) -> ExampleRates:
+    """Shipped rates of one network of a family, at delays (15, 50, 140), every fifth step.
+
+    Raises what `wm.store.load_states` raises: a missing or damaged file, a family that is not in it.
+    """
+    family, path = family_name(family), _states("example_rates")
+    steps = store.load_states(path, [family])[family]
+    example = store.states_info(path)["attrs"]["examples"][family]
+    q = np.cumsum(steps, axis=0, dtype=np.uint8).reshape(len(steps), DIRECTIONS**2, -1)
+    rates = example["lowest"] + q.swapaxes(0, 1) * np.float32((example["highest"] - example["lowest"]) / LEVELS)
+    times = np.arange(len(steps)) * EXAMPLE_STEPS
+    return ExampleRates(rates.astype(np.float32), times, grid_directions(DIRECTIONS), example["network"])

@@ -1,0 +1,206 @@
+"""The only reader and writer of networks, states, checkpoints and records.
+
+A network is a folder `<system>/<name>/` with `weights.safetensors`, `history.json` and, written last, the
+sealed `network.json` with the sha256 of the other two. Without a valid `network.json` there is no network.
+"""
+
+__all__ = [
+    "CannotWrite", "DamagedFile", "Network", "Problem", "StoreError", "UnknownNetwork", "WrongSchema",
+    "list_networks", "load_checkpoint", "load_network", "load_states", "read_json", "read_table",
+    "save_checkpoint", "save_network", "save_states", "sha256", "states_info", "verify", "write_atomic",
+    "write_json", "write_table",
+]  # fmt: skip
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from . import paths
+from .checkpoint import load_checkpoint, save_checkpoint
+from .files import (
+    TEMPORARY,
+    CannotWrite,
+    DamagedFile,
+    StoreError,
+    WrongSchema,
+    check_schema,
+    parse_json,
+    parsing,
+    read_bytes,
+    read_json,
+    read_table,
+    seal,
+    sha256,
+    to_json,
+    write_all,
+    write_atomic,
+    write_json,
+    write_table,
+)
+from .states import load_states, save_states, states_info, versions
+
+SCHEMA = 1
+RECORD, WEIGHTS, HISTORY = "network.json", "weights.safetensors", "history.json"
+
+
+class UnknownNetwork(StoreError, LookupError):
+    """There is no network of this name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """One saved network."""
+
+    system: str
+    """System it belongs to, e.g. `"ring"`."""
+    name: str
+    """Its name, e.g. `"rt-07"`; letters, digits and `._-`."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """What it is and how it was made, as JSON: configuration, seed, scores."""
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    """Arrays by name, of any shape; dtypes are preserved."""
+    history: dict[str, list] = field(default_factory=dict)
+    """Metrics during training, as JSON: one list for each."""
+
+
+class Problem(NamedTuple):
+    """What `verify` finds wrong."""
+
+    path: Path
+    what: str
+    remedy: str
+
+
+def save_network(network: Network, folder: str | Path | None = None) -> Path:
+    """Save a network to `<folder>/<system>/<name>/` (by default in `paths.data()`); return that path.
+
+    Raises `ValueError` for a name that is not a plain file name, weights that are not numbers, or a record or
+    history that JSON does not hold; `CannotWrite`.
+    """
+    place = _place(network.system, network.name, folder)
+    files = {WEIGHTS: _pack(network.weights), HISTORY: to_json(network.history)}
+    record = {
+        "seal": "0" * 64, "schema": SCHEMA, "system": network.system, "name": network.name,
+        "record": network.record, "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(), "files": {name: _fingerprint(content) for name, content in files.items()},
+    }  # fmt: skip
+    write_all({place / name: content for name, content in (files | {RECORD: seal(to_json(record))}).items()})
+    return place
+
+
+def load_network(system: str, name: str, folder: str | Path | None = None) -> Network:
+    """Load a network from `<folder>/<system>/<name>/` (by default in `paths.data()`).
+
+    Raises `UnknownNetwork` with the nearest names; `DamagedFile` if any of its files is missing or changed;
+    `WrongSchema` if another version wrote it; `ValueError` for a name that is not a plain file name.
+    """
+    place = _place(system, name, folder)
+    if not place.is_dir():
+        raise UnknownNetwork(place, "there is no such network", _suggest(system, name, folder))
+    again = f"restore it with `git checkout -- {place}`, or train {name} again"
+    if not (place / RECORD).is_file():
+        raise DamagedFile(place, f"is incomplete, {RECORD} is missing", again)
+    record = read_json(place / RECORD, again=again, sealed=True)
+    with parsing(place / RECORD, again=again):
+        check_schema(place / RECORD, record["schema"], SCHEMA)
+        if (record["system"], record["name"]) != (system, name):
+            raise ValueError(f"it is the record of {record['system']}/{record['name']}")
+        files = record["files"]
+        weights, history = (_checked(place / file, files[file], again) for file in (WEIGHTS, HISTORY))
+        return Network(system, name, record["record"], load(weights), parse_json(history))
+
+
+def list_networks(system: str | None = None, folder: str | Path | None = None) -> list[tuple[str, str]]:
+    """(system, name) of every network in `folder` (by default `paths.data()`) with a record, sorted."""
+    found = _root(folder).glob(f"{_plain_name(system) if system else '*'}/*/{RECORD}")
+    return sorted((record.parts[-3], record.parts[-2]) for record in found)
+
+
+def verify(root: str | Path | None = None) -> list[Problem]:
+    """Check every network, state file, JSON and CSV: what is missing, damaged, incomplete or left over.
+
+    Looks into `data`, `data_npy` and `data_json` of `root`, by default where `paths` says.
+    """
+    own = (paths.data(), paths.data_npy(), paths.data_json())
+    data, *others = own if root is None else (Path(root) / folder.name for folder in own)
+    checks = [check for folder in (data, *others) for check in _file_checks(folder)]
+    for place in sorted(place for place in data.glob("*/*") if place.is_dir()):
+        checks.append((place, lambda place=place: load_network(place.parent.name, place.name, data)))
+    return [problem for path, check in checks for problem in _problems(path, check)]
+
+
+def _root(folder: str | Path | None) -> Path:
+    return paths.data() if folder is None else Path(folder)
+
+
+def _place(system: str, name: str, folder: str | Path | None) -> Path:
+    return _root(folder) / _plain_name(system) / _plain_name(name)
+
+
+def _plain_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(f"name {name!r}: up to 100 letters, digits and . _ - (none of . at the start)")
+    return name
+
+
+def _suggest(system: str, name: str, folder: str | Path | None) -> str:
+    networks = list_networks(folder=folder)
+    near = get_close_matches(f"{system}/{name}", ["/".join(pair) for pair in networks], n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"list_networks() names all {len(networks)}"
+
+
+def _pack(weights: dict[str, np.ndarray]) -> bytes:
+    # A copy in C order: safetensors writes the bytes of any other order as they lie in memory.
+    arrays = {name: np.array(array, order="C") for name, array in weights.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"weights {name} have dtype {array.dtype}: only real numbers and bool are saved")
+    return save(arrays)
+
+
+def _fingerprint(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _checked(path: Path, expected: dict[str, Any], again: str) -> bytes:
+    content = read_bytes(path, again=again)
+    if _fingerprint(content) != expected:
+        raise DamagedFile(path, f"the content does not match the sha256 in {RECORD}", again)
+    return content
+
+
+def _file_checks(folder: Path) -> Iterator[tuple[Path, Callable[[], Any]]]:
+    """A check for every file below `folder` that is not part of a network."""
+    for path in sorted(folder.rglob("*")):
+        described = path.with_name(path.stem)
+        if path.name.startswith(TEMPORARY):
+            yield path, lambda path=path: _leftover(path)
+        elif path.suffix in (".h5", ".npy"):
+            yield path, lambda path=path: load_states(path, names=())
+        elif path.suffix == ".json" and described.suffix in (".h5", ".npy"):
+            yield described, lambda path=described: read_bytes(path)
+        elif path.suffix == ".json" and not (path.parent / RECORD).exists():
+            yield path, lambda path=path: read_json(path)
+        elif path.suffix == ".csv":
+            yield path, lambda path=path: read_table(path)
+
+
+def _leftover(path: Path) -> None:
+    raise StoreError(path, "is left over from a write that was killed", "delete it")
+
+
+def _problems(path: Path, check: Callable[[], Any]) -> Iterator[Problem]:
+    try:
+        check()
+    except StoreError as error:
+        yield Problem(error.path, error.what, error.remedy)
+    except ValueError as error:
+        yield Problem(path, str(error), "rename it")
