@@ -2,16 +2,17 @@
 
     python -m benchmarks.ring [--device cuda]
 
-Ours is `RingLearner.update()` of a whole ensemble (16 networks on the CPU, 256 on CUDA), divided by its size:
-batch, noise, both passes through time, clipping, Adam, its trials padded to the longest one (290 steps). The
-monitoring of the error, every 50th update, is in neither.
+Ours is `RingLearner.update()` of a whole ensemble (16 networks on the CPU, 256 on CUDA), divided by its
+size: batch, noise, both passes through time, clipping, Adam, its trials padded to the longest (290 steps).
+The monitoring of the error, every 50th update, is in neither.
 
-The reference is what one would write for a single network, with care but without tricks: one vectorised batch,
-inputs times weights and noise computed for the whole trial before the loop, an eager loop of four operations a
-step over a trial of mean length (265 steps, so with no padding), the read-out applied once to all go-cue steps,
-backpropagation by autograd, `clip_grad_norm_` and `torch.optim.Adam`. The hand-designed network rebuilds its full
-matrices once an update from its scalars. Both run in this process on the same device, with all cores, in turns;
-the median of warm runs counts. The last line is JSON, a list of rows.
+The reference is what one would write for a single network, with care but without tricks: one vectorised
+batch, inputs times weights and noise computed for the whole trial before the loop, an eager loop of few
+operations a step over a trial of mean length (265 steps, so with no padding), the read-out applied once to
+all go-cue steps, backpropagation by autograd, `clip_grad_norm_` and `torch.optim.Adam`. The hand-designed
+network multiplies its fixed, full matrices by its scalars once an update. Both run in this process on the
+same device, with all cores, in turns; the median of warm runs counts. The ratios are of an otherwise idle
+machine: others at work on it slow both, though not alike. The last line is JSON, a list of rows.
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
     return (perf_counter() - start) / repeats
 
 
-def training_row(family: str, *, device: str = "cpu", networks: int | None = None, rounds: int = ROUNDS) -> dict:
+def training_row(
+    family: str, *, device: str = "cpu", networks: int | None = None, rounds: int = ROUNDS
+) -> dict:
     """One row: median time of an update per network in ms, ours and the reference's, and their ratio."""
     networks = networks or NETWORKS[device]
     settings = config(family)

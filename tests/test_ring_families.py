@@ -40,7 +40,7 @@ def built(settings, seeds=("0", "1"), seed=3):
 
 
 def plain_weights(settings, scalars, shift):
-    """W (unit, unit), U (unit, input + 1) and b (unit,) of one network, entry by entry from the paper's table."""
+    """W (unit, unit), U (unit, input + 1) and b (unit,) of one network, entry by entry."""
     n, family, sf = settings.units, settings.family, settings.scale
     gates = n // 2 if family in ("g", "g_it", "g_rt", "mst1", "mst2") else 0
     ring = n - gates
@@ -57,7 +57,9 @@ def plain_weights(settings, scalars, shift):
         for j in range(n):
             if i < ring and j < ring:
                 same = (i < stable) == (j < stable)
-                w[i, j] = (1 if same else -1) * rec * plain_kernel(preferred[i] - preferred[j], settings.exponent)
+                w[i, j] = (
+                    (1 if same else -1) * rec * plain_kernel(preferred[i] - preferred[j], settings.exponent)
+                )
             elif i < ring:
                 w[i, j] = p0 * plain_kernel(seen - preferred[j], settings.exponent)
             elif j < ring:
@@ -116,14 +118,18 @@ def test_strong_attractor_has_the_ratio_of_its_scalars():
     wanted = parameters["scalars"][:, 0] / parameters["scalars"][:, 1]
     usable = weights.dense().abs() > 1e-3
     for k in range(2):
-        torch.testing.assert_close(ratio[k][usable[k]], wanted[k].expand(int(usable[k].sum())), rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            ratio[k][usable[k]], wanted[k].expand(int(usable[k].sum())), rtol=1e-4, atol=0
+        )
 
 
 @pytest.mark.parametrize("family", ["sa_fixed", "rt_sa", "it_sa"])
 def test_fixed_ratio_is_the_scale(family):
     weights, _, _ = built(config(family, scale=3.0))
     largest = [w.abs().amax((-1, -2)) for w in (weights.dense(), weights.inputs)]
-    torch.testing.assert_close(largest[0] / largest[1], torch.full((2,), 3.0, dtype=torch.float64), rtol=0.02, atol=0)
+    torch.testing.assert_close(
+        largest[0] / largest[1], torch.full((2,), 3.0, dtype=torch.float64), rtol=0.02, atol=0
+    )
 
 
 def test_inversion_flips_the_sign_between_the_groups():
@@ -161,7 +167,9 @@ def test_gated_inversion_layout():
 @pytest.mark.parametrize("family", DESIGNED)
 def test_first_scalars_scale_with_the_units(family, units):
     parameters = initial(config(family, units=units), ["0", "1", "2"])
-    np.testing.assert_allclose(parameters["scalars"], np.tile(LISTED[family], (3, 1)) * 100 / units, rtol=1e-6)
+    np.testing.assert_allclose(
+        parameters["scalars"], np.tile(LISTED[family], (3, 1)) * 100 / units, rtol=1e-6
+    )
     assert not parameters["readout"].any() and parameters["readout"].shape == (3, 2, units)
     assert ("shifts" in parameters) == (family == "rt_learned")
 
@@ -234,7 +242,9 @@ def test_own_list_of_shifts_is_used_evenly(tmp_path):
 def test_bad_list_of_shifts_is_refused(tmp_path, content):
     path = tmp_path / "changes.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="expected a JSON list of preference changes in degrees, -180 to 180"):
+    with pytest.raises(
+        ValueError, match="expected a JSON list of preference changes in degrees, -180 to 180"
+    ):
         draw_shifts(config("mst1", shifts_from=str(path)), "0")
 
 
@@ -251,7 +261,9 @@ def test_published_names_are_known(name, family):
     assert family_name(name) == family and config(name).family == family
 
 
-@pytest.mark.parametrize("name, hint", [("rt_lerned", "did you mean rt_learned"), ("wmdd", "wmd"), ("", "known fam")])
+@pytest.mark.parametrize(
+    "name, hint", [("rt_lerned", "did you mean rt_learned"), ("wmdd", "wmd"), ("", "known fam")]
+)
 def test_unknown_family_suggests_the_nearest(name, hint):
     with pytest.raises(ValueError, match=f"unknown ring family '{name}': .*{hint}"):
         family_name(name)
@@ -263,12 +275,16 @@ def test_unknown_family_suggests_the_nearest(name, hint):
     "changes, message",
     [
         ({"nonlinearity": "relu"}, "nonlinearity must be one of retanh, tanh, got 'relu'"),
-        ({"units": 3}, "units must be at least 4, got 3"),
-        ({"exponent": 0}, "exponent must be at least 1"),
-        ({"updates": -1}, "updates must be at least 0"),
-        ({"trials": 0}, "trials must be at least 1"),
-        ({"noise": -0.1}, "noise must be 0 or more, got -0.1"),
-        ({"noise": math.nan}, "noise must be 0 or more, got nan"),
+        ({"units": 3}, "units must be a whole number of at least 4, got 3"),
+        ({"exponent": 0}, "exponent must be a whole number of at least 1"),
+        ({"updates": -1}, "updates must be a whole number of at least 0"),
+        ({"trials": 0}, "trials must be a whole number of at least 1"),
+        ({"units": 50.5}, "units must be a whole number of at least 4, got 50.5"),
+        ({"shuffle_deg": 90.5}, "shuffle_deg must be a whole number"),
+        ({"gate_proportion": 0.5}, "gate_proportion of family 'rt' must be 0, got 0.5"),
+        ({"noise": math.inf}, "noise must be 0 or more and finite, got inf"),
+        ({"noise": -0.1}, "noise must be 0 or more and finite, got -0.1"),
+        ({"noise": math.nan}, "noise must be 0 or more and finite, got nan"),
         ({"l2": -1.0}, "l2 must be 0 or more"),
         ({"activity": math.nan}, "activity must be 0 or more"),
         ({"stop_below_deg": -5.0}, "stop_below_deg must be 0 or more"),
@@ -284,3 +300,8 @@ def test_unknown_family_suggests_the_nearest(name, hint):
 def test_bad_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         config("rt", **changes)
+
+
+def test_a_gated_family_needs_gates():
+    with pytest.raises(ValueError, match="gate_proportion of family 'g' must be above 0, got 0.0"):
+        config("g", gate_proportion=0.0)

@@ -22,10 +22,12 @@ def network(family, **changes):
     """Random float64 parameters (leaves), and the function that builds weights from them."""
     settings, seeds = config(family, units=UNITS, **changes), ["0", "1"]
     generator = torch.Generator().manual_seed(5)
-    parameters = {
-        k: (v.double() + 0.3 * torch.randn(v.shape, generator=generator, dtype=torch.float64)).requires_grad_()
-        for k, v in initial(settings, seeds).items()
-    }
+    parameters = {k: v.to(torch.float64) for k, v in initial(settings, seeds).items()}
+    for name, value in parameters.items():
+        value += 0.3 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        if name == "scalars":  # small and positive: rates neither silent nor saturated
+            value.copy_(0.05 + 0.25 * torch.rand(value.shape, generator=generator, dtype=torch.float64))
+        value.requires_grad_()
     fixed = None
     if not FAMILIES[family].trained_fully:
         fixed = design(settings, seeds)
@@ -61,7 +63,12 @@ def plain(weights, made, noise):
 def gradients(forward, parameters, weights, made, noise, **terms):
     y, rates = forward(weights(), made, noise)
     loss = objective(y, rates, made, parameters, **terms)
-    return loss.detach(), torch.autograd.grad(loss, list(parameters.values())), y.detach(), rates.detach().clone()
+    return (
+        loss.detach(),
+        torch.autograd.grad(loss, list(parameters.values())),
+        y.detach(),
+        rates.detach().clone(),
+    )
 
 
 CASES = [(family, nonlinearity, 1) for family in FAMILIES for nonlinearity in ("retanh", "tanh")]
@@ -80,7 +87,9 @@ def test_gradient_is_that_of_autograd(family, nonlinearity, exponent, terms):
     torch.testing.assert_close((got_y, got_rates), (y, rates), rtol=0, atol=1e-11)
     for name, a, b in zip(parameters, got, expected, strict=True):
         assert b.any(), name
-        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-11 * float(b.abs().max()), msg=f"gradient of {name}")
+        torch.testing.assert_close(
+            a, b, rtol=1e-8, atol=1e-11 * float(b.abs().max()), msg=f"gradient of {name}"
+        )
 
 
 def test_rates_alone_have_a_gradient():
@@ -118,9 +127,11 @@ def test_gradient_is_the_finite_difference(family, name):
         for change in (step, -2 * step):
             values[k] += change
             y, rates = fast(weights(), made, noise)
-            sides.append(float(objective(y, rates, made, parameters, **terms)))
+            sides.append(float(objective(y, rates, made, parameters, **terms).detach()))
         values[k] += step
-        assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(float(gradient.view(-1)[k]), rel=1e-4, abs=1e-7)
+        assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(
+            float(gradient.view(-1)[k]), rel=1e-4, abs=1e-7
+        )
 
 
 def test_buffers_are_reused_without_a_trace():

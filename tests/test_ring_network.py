@@ -5,8 +5,22 @@ import pytest
 import torch
 
 from wm.ring import (
-    FAMILIES, Delays, RingLearner, Task, Weights, block_noise, build, config, design, drive, errors, initial,
-    outputs, simulate, steps, task_of,
+    FAMILIES,
+    Delays,
+    RingLearner,
+    Task,
+    Weights,
+    block_noise,
+    build,
+    config,
+    design,
+    drive,
+    errors,
+    initial,
+    outputs,
+    simulate,
+    steps,
+    task_of,
 )  # fmt: skip
 from wm.train import torch_generator
 
@@ -22,10 +36,12 @@ def ensemble(family, units=12, seeds=("0", "1"), dtype=torch.float64, **changes)
     """Weights with random parameters, and the parameters (leaves)."""
     settings = config(family, units=units, **changes)
     generator = torch.Generator().manual_seed(5)
-    parameters = {
-        k: (v.to(dtype) + 0.3 * torch.randn(v.shape, generator=generator, dtype=dtype)).requires_grad_()
-        for k, v in initial(settings, seeds).items()
-    }
+    parameters = {k: v.to(dtype) for k, v in initial(settings, seeds).items()}
+    for name, value in parameters.items():
+        value += 0.3 * torch.randn(value.shape, generator=generator, dtype=dtype)
+        if name == "scalars":  # small and positive: rates neither silent nor saturated
+            value.copy_(0.05 + 0.25 * torch.rand(value.shape, generator=generator, dtype=dtype))
+        value.requires_grad_()
     fixed = None
     if not FAMILIES[family].trained_fully:
         fixed = design(settings, seeds)
@@ -61,7 +77,9 @@ def test_simulation_is_the_equation(family, nonlinearity):
         rates = simulate(weights, batch, noise=lambda t: noise[t])
         y = outputs(weights, rates)
     assert rates.shape == (2, 3, batch.steps, 12) and y.shape == (2, 3, batch.steps, 2)
-    w, u, b, v = (x.detach().numpy() for x in (weights.dense(), weights.inputs, weights.bias, weights.readout))
+    w, u, b, v = (
+        x.detach().numpy() for x in (weights.dense(), weights.inputs, weights.bias, weights.readout)
+    )
     x = batch.inputs(dtype=torch.float64).numpy()
     for n in range(2):
         for k in range(3):

@@ -58,7 +58,13 @@ def test_published_timing():
     task = Task()
     assert task.steps(MEDIAN_DELAYS) == 265
     assert task.steps() == 20 + 10 + 160 + 100
-    assert (task.fixation, task.onset, task.delay, task.shown, task.go) == ((10, 20), (10, 90), (120, 160), 10, 100)
+    assert (task.fixation, task.onset, task.delay, task.shown, task.go) == (
+        (10, 20),
+        (10, 90),
+        (120, 160),
+        10,
+        100,
+    )
     marks = {k: int(v[0]) for k, v in task.batch(np.zeros((1, 1, 2))).landmarks.items()}
     assert marks == {
         "target": 15, "delay": 25, "distractor": 75, "distractor_off": 85, "go": 165, "end": 265,
@@ -97,7 +103,9 @@ def test_each_network_draws_from_its_own_generator():
 
 
 def test_distractor_is_shown_unless_its_probability_is_zero():
-    shown = [Task(inputs=4, distractor_probability=p).batch(np.zeros((1, 1, 2))).present.all() for p in (0, 0.5, 1)]
+    shown = [
+        Task(inputs=4, distractor_probability=p).batch(np.zeros((1, 1, 2))).present.all() for p in (0, 0.5, 1)
+    ]
     assert shown == [False, True, True]
 
 
@@ -111,8 +119,9 @@ def test_batch_copies_what_it_is_given():
 def test_tuning_is_the_closed_form():
     got = tuning(torch.tensor([0.0, 36.0, 180.0], dtype=torch.float64), 10)
     assert got.shape == (3, 10)
-    assert got[0, 0] == 1 and got[1, 1] == pytest.approx(1) and got[2, 0] == pytest.approx(0, abs=1e-12)
-    assert got[0, 1] == pytest.approx(math.cos(math.radians(18)) ** 8)  # (1 + cos x) / 2 = cos^2(x / 2)
+    wanted = [[math.cos(math.radians(d - 36 * i) / 2) ** 8 for i in range(10)] for d in (0, 36, 180)]
+    np.testing.assert_allclose(got, wanted, atol=1e-12)  # (1 + cos x) / 2 = cos^2(x / 2)
+    assert got[0, 0] == 1
 
 
 def test_grid_has_the_target_slowest():
@@ -122,7 +131,9 @@ def test_grid_has_the_target_slowest():
     assert grid_directions().shape == (900, 2)
 
 
-@pytest.mark.parametrize("reported, direction, error", [(350, 10, -20), (10, 350, 20), (90, 90, 0), (200, 20, -180)])
+@pytest.mark.parametrize(
+    "reported, direction, error", [(350, 10, -20), (10, 350, 20), (90, 90, 0), (200, 20, -180)]
+)
 def test_angular_error_wraps(reported, direction, error):
     angle = torch.deg2rad(torch.tensor(float(reported), dtype=torch.float64))
     got = angular_error(torch.stack([angle.sin(), angle.cos()]) * 0.3, torch.tensor(float(direction)))
@@ -157,7 +168,12 @@ def test_task_refuses(changes, message):
         (np.full((1, 1, 2), np.nan), MEDIAN_DELAYS, None, "directions_deg holds NaN or infinite"),
         (np.zeros((1, 1, 2)), Delays(15, 135, 140), None, "does not fit the delay of 140 steps"),
         (np.zeros((1, 1, 2)), Delays(-1, 10, 140), None, "delay 'fixation' is negative: -1 steps"),
-        (np.zeros((1, 1, 2)), MEDIAN_DELAYS, 264, r"steps = 264 is shorter than the longest trial \(265 steps\)"),
+        (
+            np.zeros((1, 1, 2)),
+            MEDIAN_DELAYS,
+            264,
+            r"steps = 264 is shorter than the longest trial \(265 steps\)",
+        ),
     ],
 )
 def test_batch_refuses(directions, delays, steps, message):

@@ -1,12 +1,12 @@
 """Train, measure, show and check networks, of every system alike.
 
-A system is a package of `wm` with `FAMILIES` (name -> family with a `title`), `family_name` (takes published
-names, too), `config(family)` (a frozen dataclass whose fields become options), `train(config, networks, *,
-seeds, device, checkpoint)` (returns what has `names` and `records`) and `derived.measure()`. It is imported
-when a command needs it, not before.
+A system is a package of `wm` with `FAMILIES` (name -> family with `title`, published `alias` and number
+`shipped`), `family_name` (takes both names), `config(family)` (a frozen dataclass whose fields become options),
+`PUBLISHED_OPTIONS` (field -> published spellings), `train(config, networks, *, seeds, device, checkpoint)`
+(returns what has `names` and `records`) and `derived.measure()`. It is imported when a command needs it.
 
-Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1` shows where an
-error comes from.
+Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1` shows where
+an error comes from.
 """
 
 __all__ = ["UsageError", "main"]
@@ -17,11 +17,12 @@ import importlib
 import importlib.util
 import inspect
 import io
+import itertools
 import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, make_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,20 +31,12 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-import wm
-from wm import paths
+from wm import __path__ as _folders
+from wm import __version__, paths
 
 _CODES = {"CannotWrite": 5, "UnknownNetwork": 2, "ValueError": 2} | dict.fromkeys(
     ("StoreError", "NotFinite", "OSError", "OutOfMemoryError"), 1
 )  # by name: naming a class here would import torch
-_SHIPPED, _SHIPPED_FEWER = 30, {"ring.mst1": 10, "ring.mst2": 10}
-_PUBLISHED = {
-    "ring": {
-        "units": ["--net-size"], "l2": ["--la"], "exponent": ["--conn-exponent"], "scale": ["--scale-factor"],
-        "shuffle_deg": ["--shuffle-amount"], "stable_proportion": ["--stable-unit-proportion"],
-    },
-}  # fmt: skip
-_DETAIL = re.compile("_(median|mse|repeats)")  # scores shown only with a single network
 _Hidden = tyro.conf.Suppress[tyro.conf.Fixed[str]]
 
 
@@ -89,22 +82,23 @@ class Train:
         if bool(family) == self.all:
             families = ", ".join(f"{name}.{each}" for each in system.FAMILIES)
             raise UsageError(f"name one family, or `wm train {name} --all`; families: {families}")
-        if self.all:
-            for config in map(system.config, system.FAMILIES):
-                self._train(system, config, self.checkpoint and self.checkpoint / config.family)
-        else:
+        if not self.all:
             options = self.settings
-            self._train(system, type(options).__base__(**vars(options)), self.checkpoint)
+            return self._train(system, type(options).__base__(**vars(options)), self.checkpoint)
+        for config in map(system.config, system.FAMILIES):
+            self._train(system, config, self.checkpoint and self.checkpoint / config.family)
         return 0
 
-    def _train(self, system: ModuleType, config: Any, checkpoint: Path | None) -> None:
+    def _train(self, system: ModuleType, config: Any, checkpoint: Path | None) -> int:
+        from wm.show import medians
+
         name = system.__name__.removeprefix("wm.")
-        shipped = _SHIPPED_FEWER.get(f"{name}.{config.family}", _SHIPPED)
-        seeds = self.seeds or tuple(str(seed) for seed in range(self.networks or shipped))
+        count = self.networks or system.FAMILIES[config.family].shipped
+        seeds = self.seeds or tuple(str(seed) for seed in range(count))
         if not self.overwrite:
             _refuse_to_replace(name, config, {f"{config.family}-{seed:0>2}" for seed in seeds})
         done = system.train(config, len(seeds), seeds=seeds, device=self.device, checkpoint=checkpoint)
-        _say(f"saved {name}/{' '.join(done.names)}: {_medians(done.records)}")
+        return _say(f"saved {name}/{' '.join(done.names)}: {medians(done.records)}")
 
 
 @dataclass(frozen=True)
@@ -138,7 +132,9 @@ class Show:
 
     def run(self) -> int:
         """Show one thing, or the list."""
-        return _say("\n".join(_lines(_described(self.target)) if self.target else _overview()))
+        from wm.show import described, overview
+
+        return _say("\n".join(described(self.target) if self.target else overview()))
 
 
 @dataclass(frozen=True)
@@ -184,11 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    verb, *rest = arguments or [""]
     if verb in ("-h", "--help"):
         return _say("\n".join(_help()))
     if verb == "--version":
-        return _say(f"wm {wm.__version__}")
+        return _say(f"wm {__version__}")
     if verb not in _VERBS:
         raise UsageError(f"unknown command {verb!r}: {_nearest(verb, _VERBS)}; see wm --help")
     kind, prog, about = _VERBS[verb], f"wm {verb}", inspect.getdoc(_VERBS[verb])
@@ -215,12 +211,15 @@ def _training(target: str) -> tuple[Train, str]:
     name, dot, family = target.partition(".")
     system = _system(name)
     if not dot:
-        titles = "\n".join(f"  {name}.{each}: {known.title}" for each, known in system.FAMILIES.items())
-        return Train(target), f"\n\nFamilies, each with settings of its own (--help):\n{titles}"
+        titles = "".join(
+            f"\n  {name}.{each}: {known.title}" + f", published as {known.alias}" * bool(known.alias)
+            for each, known in system.FAMILIES.items()
+        )
+        return Train(target), f"\n\nFamilies, each with settings of its own (--help):{titles}"
     config = system.config(system.family_name(family))
     hints = get_type_hints(type(config))
     spelled = {
-        key: Annotated[hints[key], arg(aliases=also)] for key, also in _PUBLISHED.get(name, {}).items()
+        key: Annotated[hints[key], arg(aliases=also)] for key, also in system.PUBLISHED_OPTIONS.items()
     }
     own = {"__annotations__": spelled | {"family": _Hidden}, "__doc__": "Settings, by default as published."}
     options = dataclass(frozen=True)(type("Options", (type(config),), own))(**vars(config))
@@ -240,25 +239,26 @@ def _parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> 
     except SystemExit as stop:
         if stop.code == 0:  # after --help
             raise
-        message = re.split("\n.[ ─]*\n|\n[│╰] ?─", out.getvalue().partition("\n")[2])[0]
-        message = " ".join(row.strip(" │") for row in message.splitlines())
+        rows = [row.strip(" │") for row in out.getvalue().splitlines()[1:]]
+        parts = itertools.groupby(rows, key=lambda row: not row.strip("─-╰╯"))  # between horizontal rules
+        message = next(" ".join(part) for rule, part in parts if not rule)
         raise UsageError(f"{re.sub(r'^Error parsing [A-Za-z]+: ', '', message)}; see {prog} --help") from None
     if unknown:
         word = unknown[0].partition("=")[0]
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
             tyro.cli(type(default), args=["--help"], default=default)
-        near = _nearest(word, re.findall(r"(?<=[ │,])--[\w-]+", out.getvalue()), f"see {prog} --help")
+        near = _nearest(word, re.findall(r"--[a-z][a-z-]*", out.getvalue()), f"see {prog} --help")
         raise UsageError(f"unknown {'option' if word[0] == '-' else 'argument'} {word}: {near}")
     return parsed
 
 
 def _nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     return f"did you mean {near[0]}?" if near else otherwise or f"there are {', '.join(known)}"
 
 
 def _systems() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(wm.__path__) if module.ispkg]
+    return [module.name for module in pkgutil.iter_modules(_folders) if module.ispkg]
 
 
 def _system(name: str) -> ModuleType:
@@ -280,80 +280,6 @@ def _refuse_to_replace(system: str, config: Any, names: set[str]) -> None:
                     f"{system}/{name} is saved with another {', '.join(other)}: choose other --seeds, save "
                     "elsewhere (WM_DATA=FOLDER wm train ...), or replace it with --overwrite"
                 )
-
-
-def _medians(records: Sequence[Mapping[str, Any]]) -> str:
-    """Median over networks of every single-valued score."""
-    from numpy import median
-
-    scores = [record.get("scores", {}) for record in records]
-    names = [name for name in scores[0] if not _DETAIL.search(name)]
-    return ", ".join(f"{name} {median([score[name] for score in scores]):.4g}" for name in names)
-
-
-def _overview() -> Iterator[str]:
-    """Networks by system and family, then figures."""
-    from wm import store
-
-    families, damaged = {}, 0
-    for system, name in store.list_networks():
-        try:
-            record = store.load_network(system, name).record
-            families.setdefault(f"{system}.{name.rpartition('-')[0]}", []).append(record)
-        except store.StoreError:
-            damaged += 1
-    yield f"networks in {paths.data()}, with median scores:" if families else f"no networks in {paths.data()}"
-    yield from (
-        f"  {family:16} {len(records):3}  {_medians(records)}" for family, records in families.items()
-    )
-    if damaged:
-        yield f"  {damaged} cannot be read: wm verify says why"
-    figures = " ".join(sorted(path.stem for path in paths.figures().glob("*.png")))
-    yield f"figures in {paths.figures()}: {figures or 'none'}"
-
-
-def _described(target: str) -> dict[str, Any]:
-    """What is known of a figure, a state file or a network. Raises `UsageError` if it is none of these."""
-    places = (
-        Path(target),
-        *(paths.figures() / f"{target}{end}" for end in ("", ".png")),
-        paths.data_npy() / target,
-    )
-    file = next((place for place in places if place.is_file()), None)
-    if not file:
-        return _network(target)
-    if file.suffix in (".png", ".pdf"):
-        from wm.style import read_provenance
-
-        return {"figure": file, "again": f"./run_all.sh {file.name[:2]}", **read_provenance(file)}
-    if file.suffix in (".h5", ".npy"):
-        from wm.store import states_info
-
-        return {"states": file, **states_info(file)}
-    raise UsageError(f"{file}: shown are figures (.png, .pdf), states (.h5, .npy) and networks")
-
-
-def _network(target: str) -> dict[str, Any]:
-    from wm import store
-
-    *folders, name = Path(target).parts or [""]
-    systems = folders[-1:] or [place.parent.name for place in paths.data().glob("*/*") if place.name == name]
-    if not systems:
-        near = _nearest(name, [name for _, name in store.list_networks()], "wm show lists what there is")
-        raise UsageError(f"there is no file or network {target!r}: {near}")
-    network = store.load_network(systems[0], name)
-    again = network.record.get("command", "not recorded")
-    weights = {key: f"{value.dtype} {value.shape}" for key, value in network.weights.items()}
-    return {"network": f"{systems[0]}/{name}", "again": again, **network.record, "weights": weights}
-
-
-def _lines(content: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield f"{indent}{key}:"
-            yield from _lines(value, f"{indent}  ")
-        else:
-            yield f"{indent}{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _say(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["measure_errors", "train"]
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -47,8 +48,10 @@ def train(
     seeds = [str(k) for k in range(networks)] if seeds is None else [str(seed) for seed in seeds]
     if not seeds:
         raise ValueError("training needs at least one network: `networks` must be 1 or more")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must differ, got {', '.join(seeds)}")
+    if odd := [seed for seed in seeds if not re.fullmatch(r"\w+", seed, re.ASCII)]:
+        raise ValueError(f"a seed is a word of letters, digits and _, got {odd[0]!r}")
+    if len({_name(config, seed) for seed in seeds}) < len(seeds):
+        raise ValueError(f'seeds must differ ("0" and "00" do not), got {", ".join(seeds)}')
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda' was asked for, but this machine has no CUDA device: use device='cpu'")
     learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
@@ -99,6 +102,18 @@ def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device
     return scores
 
 
+def _changed(config: RingConfig) -> str:
+    """Options of the command line for what differs from the family's settings."""
+    usual = asdict(family_config(config.family))
+    return "".join(
+        f" --{key.replace('_', '-')} {value}" for key, value in asdict(config).items() if value != usual[key]
+    )
+
+
+def _name(config: RingConfig, seed: str) -> str:
+    return f"{config.family}-{seed:0>2}"
+
+
 def _finished(learner: RingLearner, effort: dict) -> Ensemble:
     """The trained ensemble as it will be saved (fully trained weights rounded to float16), scored."""
     config, device = learner.config, str(learner.device)
@@ -106,13 +121,13 @@ def _finished(learner: RingLearner, effort: dict) -> Ensemble:
     if FAMILIES[config.family].trained_fully:
         parameters = {name: value.half().float() for name, value in parameters.items()}
     fixed = learner.fixed and type(learner.fixed)(*(row.cpu() for row in vars(learner.fixed).values()))
-    names = [f"{config.family}-{seed:0>2}" for seed in learner.seeds]
+    names = [_name(config, seed) for seed in learner.seeds]
     ensemble = Ensemble(config, names, learner.seeds, parameters, fixed, [])
     scores = measure_errors(ensemble, device=device)
     stopped = learner.frozen.tolist()
     for seed, score, frozen in zip(learner.seeds, scores, stopped, strict=True):
         training = effort | {"updates": learner.step, "stopped_early": frozen}
-        command = f"wm train ring.{config.family} --seeds {seed}"
+        command = f"wm train ring.{config.family} --seeds {seed}{_changed(config)}"
         ensemble.records.append(
             {
                 "config": asdict(config),

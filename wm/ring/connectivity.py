@@ -22,9 +22,9 @@ EPOCHS = ("cue", "delay")
 class Connectivity(NamedTuple):
     """Mean weight by angular difference, with the fit  mean(d) = amplitude cos d + offset.
 
-    centres: (bin,) degrees; difference_deg, mean, sem: (network, bin), mean difference, mean weight and its standard
-    error, NaN in empty bins (sem: in bins with one pair, too); amplitude, offset: (network,), least squares over
-    the non-empty bins at their mean difference, NaN with fewer than three.
+    centres: (bin,) degrees; difference_deg, mean, sem: (network, bin), mean difference, mean weight and its
+    standard error, NaN in empty bins (sem: in bins with one pair, too); amplitude, offset: (network,), least
+    squares over the non-empty bins at their mean difference, NaN with fewer than three.
     """
 
     centres: np.ndarray
@@ -38,8 +38,8 @@ class Connectivity(NamedTuple):
 class Factors(NamedTuple):
     """structural S = a_in(cue) / a_rec(delay), functional F = a_in(delay) / a_in(cue), each (network,).
 
-    S F = a_in(delay) / a_rec(delay): how strongly input drives the memory in its own coordinates. NaN where an
-    amplitude is undefined, and where input reaches no ring unit directly (gated families).
+    S F = a_in(delay) / a_rec(delay): how strongly input drives the memory in its own coordinates. NaN where
+    an amplitude is undefined, and where input reaches no ring unit directly (gated families).
     """
 
     structural: np.ndarray
@@ -56,8 +56,8 @@ def functional_connectivity(
 ) -> Connectivity:
     """Weights onto the memory-ring units by preference difference, 19 bins on [-180, 180] degrees.
 
-    recurrent: all pairs of different ring units, at preference(post) - preference(pre); inputs: ring unit i and
-    direction input k, at preference(i) - 360 k / N. Preferences are those of `epoch` (cue or delay).
+    recurrent: all pairs of different ring units, at preference(post) - preference(pre); inputs: ring unit i
+    and direction input k, at preference(i) - 360 k / N. Preferences are those of `epoch` (cue or delay).
     mask: bool (network, unit), by default `ring_units(recording)`. ValueError for unknown weights or epoch.
     """
     for name, value, known in (("weights", weights, WEIGHTS), ("epoch", epoch, EPOCHS)):
@@ -88,14 +88,16 @@ def _binned(difference: np.ndarray, weights: np.ndarray, pairs: np.ndarray) -> C
     count = total(np.ones_like(weights))
     filled = np.where(count, count, np.nan)
     angle, mean = total(difference) / filled, total(weights) / filled
-    residual = weights - np.take_along_axis(mean, place.reshape(len(place), -1), axis=1).reshape(weights.shape)
+    residual = weights - np.take_along_axis(mean, place.reshape(len(place), -1), axis=1).reshape(
+        weights.shape
+    )
     variance = total(residual**2) / np.where(count > 1, count - 1, np.nan)
     centres = (edges[1:] + edges[:-1]) / 2
     return Connectivity(centres, angle, mean, np.sqrt(variance / filled), *_fit_cosine(angle, mean))
 
 
 def _fit_cosine(angle_deg: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Amplitude and offset (network,) of the least-squares cosine through (network, bin), NaN bins left out."""
+    """Amplitude and offset (network,) of a least-squares cosine through (network, bin), without NaN."""
     filled = np.isfinite(mean)
     count = np.where(filled.sum(axis=1) >= 3, filled.sum(axis=1), np.nan)
     cosine, mean = (np.where(filled, x, 0) for x in (np.cos(np.deg2rad(angle_deg)), mean))

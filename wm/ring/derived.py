@@ -2,7 +2,7 @@
 
 `measure` writes, `networks`, `shipped_epoch_rates` and `example_rates` read::
 
-    data_json/ring/networks.csv     one row a network: errors, kept or not, ring units, factors, preference changes
+    data_json/ring/networks.csv     one row a network: errors, kept, ring units, factors, preference changes
     data_npy/ring/epoch_rates.h5    (network, 64, 2, unit) of each family, for Procrustes distances
     data_npy/ring/example_rates.h5  (time, target, distractor, unit) of one network of each family, eight bits
 """
@@ -35,15 +35,15 @@ LEVELS = 255  # of the quantised example rates
 EPOCH_DIMS = ("network", "trial", "epoch", "unit")
 EXAMPLE_DIMS = ("time", "target", "distractor", "unit")
 _QUANTISED = (
-    "rate = lowest + (highest - lowest) / 255 * q, where q is the running sum over time, modulo 256, of what is "
-    "stored (uint8): every rate is off by at most (highest - lowest) / 510"
+    "rate = lowest + (highest - lowest) / 255 * q, where q is the running sum over time, modulo 256, of "
+    "what is stored (uint8): every rate is off by at most (highest - lowest) / 510"
 )
 
 
 class ExampleRates(NamedTuple):
     """Noise-free rates of one network on 8 x 8 direction pairs.
 
-    rates: (trial, time, unit) float32; steps: (time,), of 10 ms; directions_deg: (trial, 2); network: its name.
+    rates: (trial, time, unit) float32; steps: (time,), of 10 ms; directions_deg: (trial, 2); network: name.
     """
 
     rates: np.ndarray
@@ -63,8 +63,8 @@ def _states(name: str) -> Path:
 def measure(families: Sequence[str] | None = None) -> pd.DataFrame:
     """Measure the saved networks of these families (default: all that are saved) and write the three files.
 
-    The files then hold these families only. Returns the table. ValueError for an unknown family or if there is
-    nothing to measure.
+    The files then hold these families only. Returns the table. ValueError for an unknown family or if there
+    is nothing to measure.
     """
     wanted = [family_name(f) for f in families] if families else [f for f in FAMILIES if names(f)]
     if not wanted:
@@ -86,27 +86,26 @@ def measure(families: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def _save(name: str, arrays: dict[str, np.ndarray], dims: tuple[str, ...], attrs: dict) -> None:
-    _states(name).parent.mkdir(parents=True, exist_ok=True)
     units = dict.fromkeys(arrays, "1")
     store.save_states(_states(name), arrays, dims=dict.fromkeys(arrays, dims), units=units, attrs=attrs)
 
 
 def _rows(ensemble: Ensemble) -> pd.DataFrame:
     """The table of one family; ring units, factors and changes by the `example` parameters."""
-    scores = [
-        "error_deg", "error_median_deg", "error_no_distractor_deg", "error_no_distractor_median_deg"
-    ]  # fmt: skip
     recording = record(ensemble)
     mask = ring_units(recording)
     change = preference_change(recording, mask)
-    table = pd.DataFrame({"family": ensemble.config.family, "network": ensemble.names, "seed": ensemble.seeds})
-    table[scores] = np.stack([ensemble.score(key) for key in scores], axis=1)
+    table = pd.DataFrame(
+        {"family": ensemble.config.family, "network": ensemble.names, "seed": ensemble.seeds}
+    )
+    for key in ("error_deg", "error_median_deg", "error_no_distractor_deg", "error_no_distractor_median_deg"):
+        table[key] = ensemble.score(key)
     # published rule: on the task that the network was trained for
     own = "error_deg" if ensemble.config.distractor_probability else "error_no_distractor_deg"
     table["kept"] = table[own] <= KEPT_BELOW_DEG
     table["ring_units"] = mask.sum(axis=1)
     table[["structural", "functional"]] = np.stack(factors(ensemble, recording, mask), axis=1)
-    table["median_change_deg"] = [np.median(row[np.isfinite(row)]) if m.any() else np.nan for row, m in zip(change, mask, strict=True)]
+    table["median_change_deg"] = pd.DataFrame(change).median(axis=1)  # without ring units: NaN
     bins = [f"change_{low}_{low + 36}_percent" for low in range(0, 180, 36)]
     table[bins] = change_histogram(change)
     return table
@@ -155,6 +154,8 @@ def example_rates(family: str) -> ExampleRates:
     steps = store.load_states(path, [family])[family]
     example = store.states_info(path)["attrs"]["examples"][family]
     q = np.cumsum(steps, axis=0, dtype=np.uint8).reshape(len(steps), DIRECTIONS**2, -1)
-    rates = example["lowest"] + q.swapaxes(0, 1) * np.float32((example["highest"] - example["lowest"]) / LEVELS)
+    rates = example["lowest"] + q.swapaxes(0, 1) * np.float32(
+        (example["highest"] - example["lowest"]) / LEVELS
+    )
     times = np.arange(len(steps)) * EXAMPLE_STEPS
     return ExampleRates(rates.astype(np.float32), times, grid_directions(DIRECTIONS), example["network"])

@@ -73,6 +73,8 @@ def errors(
     if not noise >= 0:
         raise ValueError(f"noise must be 0 or more, got {noise}")
     networks, units = weights.bias.shape
+    if generators is not None and len(generators) != networks:
+        raise ValueError(f"{networks} networks need {networks} generators, got {len(generators)}")
     device, dtype = weights.inputs.device, weights.inputs.dtype
     if generators is None:
         generators = [torch_generator(k, "evaluation", device=str(device)) for k in range(networks)]

@@ -15,12 +15,15 @@ and a uniform bias. Only the scalars c, the bias and the read-out are trained. S
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "Family", "RingConfig", "config", "family_name"]
+__all__ = ["FAMILIES", "PUBLISHED_OPTIONS", "Family", "RingConfig", "config", "family_name"]
 
 import difflib
+import math
 from dataclasses import dataclass, field, replace
 
 from .network import NONLINEARITIES
+
+_HIGHEST = {"stable_proportion": 1, "gate_proportion": 0.9, "distractor_probability": 1, "shuffle_deg": 180}
 
 
 @dataclass(frozen=True)
@@ -71,23 +74,24 @@ class RingConfig:
             raise ValueError(
                 f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {self.nonlinearity!r}"
             )
-        for name, low in (("units", 4), ("exponent", 1), ("updates", 0), ("trials", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        for name, low in (("units", 4), ("exponent", 1), ("updates", 0), ("trials", 1), ("shuffle_deg", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
+                raise ValueError(f"{name} must be a whole number of at least {low}, got {value}")
         for name in ("noise", "l2", "activity", "stop_below_deg"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
         for name in ("scale", "learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, low, high in (
-            ("stable_proportion", 0, 1),
-            ("gate_proportion", 0, 0.9),
-            ("distractor_probability", 0, 1),
-            ("shuffle_deg", 0, 180),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie in [{low}, {high}], got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        for name, high in _HIGHEST.items():
+            if not 0 <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie in [0, {high}], got {getattr(self, name)}")
+        if bool(self.gate_proportion) != FAMILIES[self.family].gated:
+            need = "above 0" if FAMILIES[self.family].gated else "0"
+            raise ValueError(
+                f"gate_proportion of family {self.family!r} must be {need}, got {self.gate_proportion}"
+            )
 
     @property
     def gates(self) -> int:
@@ -119,6 +123,12 @@ class Family:
     alias: str = ""
     root_scale: bool = False  # c_in starts at its value over sqrt(scale)
     learned_shifts: bool = False
+    shipped: int = 30
+
+    @property
+    def gated(self) -> bool:
+        """Whether gate units stand between input and ring."""
+        return "gate_proportion" in self.settings
 
     @property
     def trained_fully(self) -> bool:
@@ -150,8 +160,8 @@ FAMILIES: dict[str, Family] = {
     "g_it": Family(
         "G+I/T", _GATED, {"gate_proportion": 0.5, "stable_proportion": 0.55}, "hdgating_and_inversion"
     ),
-    "mst1": Family("MST1-like", _GATED, _MONKEY | {"units": 260, "shifts_from": "mst1"}),
-    "mst2": Family("MST2-like", _GATED, _MONKEY | {"units": 240, "shifts_from": "mst2"}),
+    "mst1": Family("MST1-like", _GATED, _MONKEY | {"units": 260, "shifts_from": "mst1"}, shipped=10),
+    "mst2": Family("MST2-like", _GATED, _MONKEY | {"units": 240, "shifts_from": "mst2"}, shipped=10),
     # shipped at the best shuffle of the published sweep at scale 2, and its best ratio at .62 stable units
     "rt_sa": Family(
         "R/T+SA",
@@ -169,12 +179,30 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
-_ALIASES = {family.alias: name for name, family in FAMILIES.items() if family.alias}
+PUBLISHED_OPTIONS = {
+    "units": ["--net-size"],
+    "l2": ["--la"],
+    "exponent": ["--conn-exponent"],
+    "scale": ["--scale-factor"],
+    "shuffle_deg": ["--shuffle-amount"],
+    "stable_proportion": ["--stable-unit-proportion"],
+}
+"""spellings of the published scripts, by field of `RingConfig`"""
+
+# the others are names of saved directories; "hdreshuffle" is the script of the figures, with drawn shifts
+_ALIASES = {family.alias: name for name, family in FAMILIES.items() if family.alias} | {
+    "hdreshuffle_f": "rt",
+    "hdreshuffle_fixed": "rt",
+    "hdgating_and_reshuffle_f": "g_rt",
+    "hdgating_and_reshuffle_fmst1": "mst1",
+    "hdgating_and_reshuffle_fmst2": "mst2",
+}
 
 
 def family_name(name: str) -> str:
     """Name of a family from its name or its published script name; ValueError with the nearest names."""
-    known = _ALIASES.get(name.removeprefix("ring.").lower().removesuffix("ctrnn"), name.removeprefix("ring."))
+    plain = name.lower().removeprefix("ring.").removesuffix("ctrnn")
+    known = _ALIASES.get(plain, plain)
     if known not in FAMILIES:
         raise ValueError(_unknown_family(name))
     return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MONITOR_EVERY", "RingLearner"]
 
+import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,14 +20,16 @@ from .gradient import Workspace, recurrence
 from .network import Weights, event_drive, with_bias_event
 
 MONITOR_EVERY = 50
-"""updates between two monitored errors, on 36 direction pairs"""
+"""updates between two monitored errors"""
+MONITORED_DIRECTIONS = 6
+"""the monitored error is that of all 36 pairs of them"""
 
 
 class RingLearner:
     """One Adam step of every network of an ensemble per `update()`.
 
     loss = mean over trials and go-cue steps of the summed squared output error
-           + l2 * sum of squared trainables + activity * mean squared rate
+           + l2 * sum of squared trainables + activity * mean squared rate of the trial
     Networks share nothing: seeds[k] alone decides initial weights, shifts, batches and noise of network k.
     On CUDA the pass through time is captured once as a graph and replayed.
     """
@@ -45,7 +48,7 @@ class RingLearner:
             self.parameters.values(), lr=config.learning_rate, fused=self.device.type == "cuda"
         )
         self.frozen = torch.zeros(len(self.seeds), dtype=torch.bool, device=device)
-        self.best_deg = np.full(len(self.seeds), np.inf)
+        self.best_mse = np.full(len(self.seeds), np.inf)
         self.monitored_deg = np.full(len(self.seeds), 180.0)
         self._batches = [numpy_generator(seed, "batches") for seed in self.seeds]
         self._noise = [torch_generator(seed, "noise", device=device) for seed in self.seeds]
@@ -84,7 +87,7 @@ class RingLearner:
             "parameters": {name: value.detach() for name, value in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
             "frozen": self.frozen,
-            "best_deg": self.best_deg,
+            "best_mse": self.best_mse,
             "monitored_deg": self.monitored_deg,
             "generators": [[generator_state(g) for g in kind] for kind in self._generators],
         }
@@ -96,8 +99,8 @@ class RingLearner:
             for name, value in self.parameters.items():
                 value.copy_(state["parameters"][name])
             self.frozen.copy_(state["frozen"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.best_deg, self.monitored_deg = state["best_deg"].copy(), state["monitored_deg"].copy()
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.best_mse, self.monitored_deg = state["best_mse"].copy(), state["monitored_deg"].copy()
         for kind, states in zip(self._generators, state["generators"], strict=True):
             for generator, saved in zip(kind, states, strict=True):
                 set_generator_state(generator, saved)
@@ -113,6 +116,7 @@ class RingLearner:
             "patterns": batch.patterns(device=self.device),
             "on": torch.from_numpy(batch.time_course()),
             "targets": torch.from_numpy(batch.targets()),
+            "within": torch.from_numpy(batch.within()),
         }
         if self._work is None:
             shape = (len(self.seeds), batch.steps, self.config.trials, self.config.units)
@@ -152,7 +156,8 @@ class RingLearner:
         if self.config.l2:
             loss = loss + self.config.l2 * sum(p.square().flatten(1).sum(1) for p in self.parameters.values())
         if self.config.activity:
-            loss = loss + self.config.activity * rates.square().mean((1, 2, 3))
+            squared = rates.square().mean((2, 3)) * batch["within"]
+            loss = loss + self.config.activity * squared.sum(1) / batch["within"].sum(1)
         return loss
 
     def _replay(self) -> tuple[Tensor, Tensor]:
@@ -182,13 +187,17 @@ class RingLearner:
                 parameter.copy_(torch.where(still, old, parameter))
 
     def _watch(self) -> None:
-        """Monitor the error; freeze a network whose error is a new best below the threshold."""
+        """Monitor the error; freeze at a new best squared error that lies below the threshold in degrees."""
         with torch.no_grad():
             weights = self.weights()
         now = errors(
-            weights, self.task, noise=self.config.noise, generators=self._monitor, directions=6
-        ).error_deg
-        self.monitored_deg = np.where(self.frozen.cpu().numpy(), self.monitored_deg, now)
-        reached = (now < self.best_deg) & (now < self.config.stop_below_deg)
-        self.best_deg = np.minimum(self.best_deg, now)
+            weights,
+            self.task,
+            noise=self.config.noise,
+            generators=self._monitor,
+            directions=MONITORED_DIRECTIONS,
+        )
+        self.monitored_deg = np.where(self.frozen.cpu().numpy(), self.monitored_deg, now.error_deg)
+        reached = (now.mse < self.best_mse) & (now.error_deg < self.config.stop_below_deg)
+        self.best_mse = np.minimum(self.best_mse, now.mse)
         self.frozen |= torch.as_tensor(reached, device=self.device)

@@ -49,7 +49,9 @@ class Ensemble:
 
 
 def as_ensemble(networks: Sequence[store.Network]) -> Ensemble:
-    """Saved networks of one configuration as an ensemble; `WrongSchema` if they do not belong together."""
+    """Saved networks as an ensemble; ValueError if there are none or their configurations differ."""
+    if not networks:
+        raise ValueError("an ensemble needs at least one network")
     configs = [_config(network) for network in networks]
     for network, config in zip(networks, configs, strict=True):
         if config != configs[0]:
@@ -69,8 +71,13 @@ def _config(network: store.Network) -> RingConfig:
     """The configuration in a record; `WrongSchema` if it is no ring network of this version."""
     known = {field.name for field in fields(RingConfig)}
     saved = network.record.get("config", {})
-    if network.system != "ring" or not isinstance(saved, dict) or set(saved) != known:
-        odd = sorted(known ^ set(saved))
+    if (
+        network.system != "ring"
+        or not isinstance(saved, dict)
+        or set(saved) != known
+        or "seed" not in network.record
+    ):
+        odd = sorted(known ^ set(saved)) or "no seed"
         raise store.WrongSchema(
             f"data/{network.system}/{network.name}",
             f"is no ring network of this version: {odd}",

@@ -86,6 +86,15 @@ def drive(weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
     Inputs are constant within an event, so the drive of a whole trial is the matmul `time course @ patterns`.
     Events are target, distractor, go cue, and the ever-present bias.
     """
+    if batch.task.inputs + 1 != weights.inputs.shape[-1]:
+        raise ValueError(
+            f"the task has {batch.task.inputs} input units, the networks {weights.inputs.shape[-1] - 1}: "
+            "make it with `ring.task_of(config)`"
+        )
+    if len(batch.directions_deg) != len(weights.bias):
+        raise ValueError(
+            f"the batch is for {len(batch.directions_deg)} networks, the weights are of {len(weights.bias)}"
+        )
     like = {"device": weights.inputs.device, "dtype": weights.inputs.dtype}
     patterns = batch.patterns(**like)
     on = torch.as_tensor(batch.time_course(), **like)
@@ -131,6 +140,8 @@ def simulate(
 ) -> Tensor:
     """Rates h (network, trial, time, unit) of the steps in `window`; noise-free unless `noise` is given."""
     wanted = set(range(batch.steps)[window])
+    if not wanted:
+        raise ValueError(f"window {window} holds none of the {batch.steps} steps")
     with torch.no_grad():
         kept = [h for t, (_, h) in enumerate(steps(weights, batch, noise=noise)) if t in wanted]
     return torch.stack(kept, dim=2)

@@ -7,7 +7,8 @@ Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figure 6.
 from __future__ import annotations
 
 __all__ = [
-    "distances", "epoch_rates", "group_matrix", "load_neural", "neural_distance", "pooled_p", "procrustes_rows",
+    "distances", "epoch_rates", "group_matrix", "load_neural", "neural_distance", "pooled_p",
+    "procrustes_rows",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ _RIGHT_ANGLE = np.pi / 2
 
 
 def epoch_rates(ensemble: Ensemble) -> np.ndarray:
-    """Noise-free mean rates in cue and delay of 8 x 8 direction pairs: (network, 64, 2, unit), target slowest.
+    """Noise-free mean rates in cue and delay of 8 x 8 pairs, target slowest: (network, 64, 2, unit).
 
     Both epochs end before the distractor, so that the eight trials of one target are alike.
     """
@@ -40,14 +41,16 @@ def epoch_rates(ensemble: Ensemble) -> np.ndarray:
 
 
 def procrustes_rows(rates: np.ndarray) -> np.ndarray:
-    """Epoch rates (network, 64, 2, unit) -> (network, 8, unit), rows (0, 90, 180, 270 degrees) x (cue, delay).
+    """(network, 64, 2, unit) epoch rates -> (network, 8, unit), rows (0, 90, 180, 270 deg) x (cue, delay).
 
-    z-scored over the trials within each epoch and unit, (x - mean) / (population SD + 0.01); then the trials with
-    the distractor at 0 degrees are kept. ValueError for another shape.
+    z-scored over the trials within each epoch and unit, (x - mean) / (population SD + 0.01); then the trials
+    with the distractor at 0 degrees are kept. ValueError for another shape.
     """
     rates = np.asarray(rates, dtype=float)
     if rates.ndim != 4 or rates.shape[1:3] != (DIRECTIONS**2, 2):
-        raise ValueError(f"rates must be (network, {DIRECTIONS**2}, 2, unit), got {rates.shape}: see `epoch_rates`")
+        raise ValueError(
+            f"rates must be (network, {DIRECTIONS**2}, 2, unit), got {rates.shape}: see `epoch_rates`"
+        )
     z = (rates - rates.mean(axis=1, keepdims=True)) / (rates.std(axis=1, keepdims=True) + 0.01)
     return z[:, :: 2 * DIRECTIONS].reshape(len(z), -1, z.shape[-1])
 
@@ -75,10 +78,10 @@ def group_matrix(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def load_neural(path: str | Path) -> np.ndarray:
-    """A user's neural array, (4 directions, 2 epochs, neuron), from `.npy` or from dataset `rates` of an `.h5` file.
+    """A user's neural array, (4 directions, 2 epochs, neuron), from `.npy` or dataset `rates` of an `.h5`.
 
-    Directions 0, 90, 180, 270 degrees; epochs cue and delay. Give each neuron's mean rate, z-scored over trials
-    within each epoch. ValueError says what is wrong: suffix, axes, NaN, too few neurons.
+    Directions 0, 90, 180, 270 degrees; epochs cue and delay. Give each neuron's mean rate, z-scored over
+    trials within each epoch. ValueError says what is wrong: suffix, axes, NaN, too few neurons.
     """
     path = Path(path)
     if path.suffix == ".npy":
@@ -89,7 +92,9 @@ def load_neural(path: str | Path) -> np.ndarray:
                 raise ValueError(f"{path}: has no dataset `rates` but {', '.join(file) or 'nothing'}")
             rates = file["rates"][()]
     else:
-        raise ValueError(f"{path}: neural rates are read from .npy or .h5, not {path.suffix or 'without a suffix'}")
+        raise ValueError(
+            f"{path}: neural rates are read from .npy or .h5, not {path.suffix or 'without a suffix'}"
+        )
     return _check_neural(rates, str(path))
 
 
@@ -110,11 +115,11 @@ def neural_distance(
 ) -> pd.DataFrame:
     """Subsampled distance of network families to neurons, one row for each family, repeat and draw.
 
-    Each repeat picks a network of the family; each draw picks n neurons (group 1), n others (group 2) and n model
-    units, n = min(neurons // 2, units). Columns: `model` d(units, group 1), `floor` d(group 2, group 1), and
-    `baseline` d(group 2 averaged over directions, group 1), NaN where averaging leaves nothing.
-    rows: family -> (network, 8, unit); neural: (4 directions, 2 epochs, neuron). Draws of one network and one
-    set of neurons are not independent: compare families over networks, not over draws.
+    Each repeat picks a network of the family; each draw picks n neurons (group 1), n others (group 2) and n
+    model units, n = min(neurons // 2, units). Columns: `model` d(units, group 1), `floor` d(group 2, group
+    1), and `baseline` d(group 2 averaged over directions, group 1), NaN where averaging leaves nothing. rows:
+    family -> (network, 8, unit); neural: (4 directions, 2 epochs, neuron). Draws of one network and one set
+    of neurons are not independent: compare families over networks, not over draws.
     """
     neural = _check_neural(neural, "neural")
     cells = neural.reshape(-1, neural.shape[2])
@@ -143,7 +148,7 @@ def _distance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def pooled_p(a: np.ndarray, b: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> float:
-    """Published test of equal means: share of resamples of the pooled values with |difference| >= the observed.
+    """Published test of equal means: share of resamples of the pool with |difference| >= the observed.
 
     a, b: one value for each network (or draw). It is never 0: the observed difference counts as one resample.
     """

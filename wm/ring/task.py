@@ -67,6 +67,8 @@ class Task:
     def check_delays(self, delays: Delays) -> None:
         """Refuse delays in which the distractor would outlast the delay (ValueError)."""
         for name, value in zip(delays._fields, delays, strict=True):
+            if np.asarray(value).dtype.kind not in "iu":
+                raise ValueError(f"delay {name!r} must be whole steps, got {value}")
             if np.min(value) < 0:
                 raise ValueError(f"delay {name!r} is negative: {np.min(value)} steps")
         late = np.max(np.asarray(delays.onset) + self.shown - np.asarray(delays.delay))
@@ -188,6 +190,10 @@ class Batch:
         angle = np.deg2rad(self.directions_deg[..., 0])
         return np.stack([np.sin(angle), np.cos(angle)], axis=-1).astype(np.float32)
 
+    def within(self) -> np.ndarray:
+        """Which steps belong to the trial, (network, time) of 0/1; the rest is padding."""
+        return (np.arange(self.steps)[None, :] < self.landmarks["end"][:, None]).astype(np.float32)
+
     def mask(self) -> np.ndarray:
         """Steps that count, (network, time) of bool: the go cue."""
         return self.time_course()[..., 2] > 0
@@ -201,6 +207,8 @@ def tuning(direction_deg: Tensor, inputs: int) -> Tensor:
 
 def grid_directions(directions: int = 30) -> np.ndarray:
     """All pairs of K equally spaced directions, (K * K, 2) in degrees; the target varies slowest."""
+    if directions < 1:
+        raise ValueError(f"directions must be at least 1, got {directions}")
     grid = np.arange(directions) * (360 / directions)
     return np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1).reshape(-1, 2)
 

@@ -1,16 +1,17 @@
 """Direction tuning of ring-network units: recordings, memory-ring units, preferences and how they change.
 
-A recording keeps the mean rate of every unit in a few windows of a trial, for all pairs of target and distractor
-direction (o1, o2). Two published parameter sets are in use, `example` (example figures and backprop networks) and
-`template` (sweeps): see `PRESETS`. Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figures 2 and 3.
+A recording keeps the mean rate of every unit in a few windows of a trial, for all pairs of target and
+distractor direction (o1, o2). Two published parameter sets are in use, `example` (example figures, backprop
+networks) and `template` (sweeps): see `PRESETS`.
+Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figures 2 and 3.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "EXAMPLE_WINDOWS", "PRESETS", "TEMPLATE_WINDOWS", "THRESHOLDS", "Recording", "Trajectory", "change_histogram",
-    "direction_selectivity", "preference_change", "preference_trajectory", "preferred_direction", "record",
-    "ring_units", "wrap",
+    "EXAMPLE_WINDOWS", "PRESETS", "TEMPLATE_WINDOWS", "THRESHOLDS", "Recording", "Trajectory",
+    "change_histogram", "direction_selectivity", "preference_change", "preference_trajectory",
+    "preferred_direction", "record", "ring_units", "wrap",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ from .task import MEDIAN_DELAYS, Delays, grid_directions
 
 Windows = Mapping[str, tuple[int, int]]
 
-# First step and the step after the last one. "go" is the first step of the go cue, where units are classified.
+# First step, and the step after the last. "go", the first step of the go cue, is where units are classified.
 EXAMPLE_WINDOWS: Windows = {"cue": (15, 25), "delay": (45, 75), "go": (165, 166)}
 TEMPLATE_WINDOWS: Windows = {"cue": (20, 21), "delay": (70, 71), "go": (165, 166)}
 
@@ -38,7 +39,7 @@ PRESETS = {
 }
 """the published recordings, as keywords of `record`"""
 THRESHOLDS = {"example": (0.15, 0.10), "template": (0.25, 0.20)}
-"""memory-ring units vary with the target by more than the first, with the distractor by less than the second"""
+"""ring units vary with the target by more than the first, with the distractor by less than the second"""
 
 _TRIALS_AT_ONCE = 1024  # keeps the state of a step in the processor's cache
 _UNTUNED = 1e-6  # a mean resultant below this is rounding, not tuning
@@ -46,10 +47,10 @@ _UNTUNED = 1e-6  # a mean resultant below this is rounding, not tuning
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Mean rates of an ensemble over windows of a trial, for all pairs of `directions` target and distractor angles.
+    """Mean rates of an ensemble over windows of a trial, for all pairs of `directions` angles.
 
-    rates: window name -> (network, trial, unit); directions_deg: (trial, 2), target and distractor, the target
-    varies slowest. Without distractor the second direction only numbers the repeats.
+    rates: window name -> (network, trial, unit); directions_deg: (trial, 2), target and distractor, the
+    target varies slowest. Without distractor the second direction only numbers the repeats.
     """
 
     rates: dict[str, np.ndarray]
@@ -78,15 +79,18 @@ def record(
 ) -> Recording:
     """Run all pairs of `directions` angles and keep each unit's mean rate in each window, in steps of 10 ms.
 
-    The noise of a network depends on its own seed and on `seed` alone. Trials that cannot differ (no distractor,
-    no noise) are simulated once. Raises ValueError for a window outside the trial, or negative noise.
+    The noise of a network depends on its own seed and on `seed` alone. Trials that cannot differ (no
+    distractor, no noise) are simulated once. Raises ValueError for a window outside the trial, or negative
+    noise.
     """
     if not noise >= 0:
         raise ValueError(f"noise must be 0 or more, got {noise}")
     task = task_of(ensemble.config, distractor_probability=float(distractor))
     for name, (first, stop) in windows.items():
         if not 0 <= first < stop <= task.steps(delays):
-            raise ValueError(f"window {name!r} = ({first}, {stop}) is empty or outside the {task.steps(delays)} steps")
+            raise ValueError(
+                f"window {name!r} = ({first}, {stop}) is not within the {task.steps(delays)} steps"
+            )
     repeats = 1 if distractor or noise else directions
     pairs = grid_directions(directions)
     size = max(1, _TRIALS_AT_ONCE * repeats // len(pairs))
@@ -96,7 +100,8 @@ def record(
         batch = task.batch(np.broadcast_to(pairs[::repeats], (len(seeds), len(pairs) // repeats, 2)), delays)
         generators = [torch_generator(own, "recording", seed) for own in seeds]
         source = block_noise(generators, len(pairs), ensemble.config.units, noise=noise) if noise else None
-        parts.append(_window_means(steps(ensemble.weights.select(slice(k, k + size)), batch, noise=source), windows))
+        run = steps(ensemble.weights.select(slice(k, k + size)), batch, noise=source)
+        parts.append(_window_means(run, windows))
     rates = {name: np.concatenate([part[name] for part in parts]).repeat(repeats, axis=1) for name in windows}
     return Recording(rates, pairs, directions, delays, distractor, noise, dict(windows))
 
@@ -115,7 +120,7 @@ def _window_means(run, windows: Windows) -> dict[str, np.ndarray]:
 def ring_units(recording: Recording, preset: str = "example") -> np.ndarray:
     """Memory-ring units: s1 > high and s2 < low at the go cue, bool (network, unit).
 
-    s1: sample SD over targets of the mean over distractors (or repeats) + 0.01; s2: the same with roles swapped.
+    s1: sample SD over targets of the mean over distractors (or repeats) + 0.01; s2: roles swapped.
     preset: `example` (0.15, 0.10) or `template` (0.25, 0.20). ValueError for another one.
     """
     if preset not in THRESHOLDS:
@@ -129,7 +134,9 @@ def ring_units(recording: Recording, preset: str = "example") -> np.ndarray:
 
 def _window(recording: Recording, name: str) -> np.ndarray:
     if name not in recording.rates:
-        raise ValueError(f"the recording has no window {name!r} but {', '.join(recording.rates)}: record it with one")
+        raise ValueError(
+            f"the recording has no window {name!r}, only {', '.join(recording.rates)}: record it too"
+        )
     return recording.rates[name]
 
 
@@ -140,7 +147,7 @@ def _resultant(rates: np.ndarray, directions_deg: np.ndarray) -> np.ndarray:
 
 
 def preferred_direction(rates: np.ndarray, directions_deg: np.ndarray) -> np.ndarray:
-    """Preferred target direction, the angle of sum_k w_k exp(i theta_k): degrees in [0, 360), (network, unit).
+    """Preferred target direction, the angle of sum_k w_k exp(i theta_k): deg in [0, 360), (network, unit).
 
     rates: (network, trial, unit); directions_deg: (trial, 2). The angle of an untuned unit means nothing.
     """
@@ -150,20 +157,24 @@ def preferred_direction(rates: np.ndarray, directions_deg: np.ndarray) -> np.nda
 def direction_selectivity(rates: np.ndarray, directions_deg: np.ndarray) -> np.ndarray:
     """Direction selectivity |sum_k w_k exp(i theta_k)| / (sum_k |w_k| + 0.01), (network, unit), 0 to 1.
 
-    w_k is the mean rate over all trials of target theta_k. rates: (network, trial, unit); directions_deg: (trial, 2).
+    w_k is the mean rate over all trials of target theta_k.
+    rates: (network, trial, unit); directions_deg: (trial, 2).
     """
     angles, own = np.unique(np.asarray(directions_deg)[:, 0], return_inverse=True)
-    w = np.stack([np.asarray(rates, dtype=float)[:, own == k].mean(axis=1) for k in range(len(angles))], axis=1)
+    w = np.stack([np.mean(rates[:, own == k], axis=1, dtype=float) for k in range(len(angles))], axis=1)
     return np.abs(_resultant(w, angles[:, None])) / (np.abs(w).sum(axis=1) + 0.01)
 
 
-def preference_change(recording: Recording, mask: np.ndarray | None = None, *, signed: bool = False) -> np.ndarray:
-    """|wrap(preferred direction in the delay - in the cue)|, degrees (network, unit), NaN outside `mask`.
+def preference_change(
+    recording: Recording, mask: np.ndarray | None = None, *, signed: bool = False
+) -> np.ndarray:
+    """|wrap(preferred direction in the delay - in the cue)|, deg (network, unit), NaN outside `mask`.
 
     mask: bool (network, unit), by default the ring units of the `example` thresholds. signed: in [-180, 180).
     """
     mask = ring_units(recording) if mask is None else mask
-    delay, cue = (preferred_direction(_window(recording, w), recording.directions_deg) for w in ("delay", "cue"))
+    directions_deg = recording.directions_deg
+    delay, cue = (preferred_direction(_window(recording, name), directions_deg) for name in ("delay", "cue"))
     change = wrap(delay - cue)
     return np.where(mask, change if signed else np.abs(change), np.nan)
 
@@ -182,8 +193,8 @@ def change_histogram(change: np.ndarray, bins: int = 5, *, signed: bool = False)
 class Trajectory(NamedTuple):
     """Preferred direction along a trial.
 
-    steps: (time,); preferred_deg: (network, time, unit), continuous in time and in [0, 360) at the last tuned step,
-    NaN where the unit is untuned; strength: (network, time, unit), 5 x mean squared rate, at most 1, as published.
+    steps: (time,); preferred_deg: (network, time, unit), continuous in time and in [0, 360) at the last tuned
+    step, NaN where the unit is untuned; strength: (network, time, unit), 5 x mean squared rate, at most 1.
     """
 
     steps: np.ndarray
@@ -192,7 +203,11 @@ class Trajectory(NamedTuple):
 
 
 def preference_trajectory(
-    ensemble: Ensemble, *, directions: int = 30, delays: Delays = MEDIAN_DELAYS, span: tuple[int, int] | None = None
+    ensemble: Ensemble,
+    *,
+    directions: int = 30,
+    delays: Delays = MEDIAN_DELAYS,
+    span: tuple[int, int] | None = None,
 ) -> Trajectory:
     """Preferred direction of every unit at each step of a noise-free run without distractor.
 
@@ -211,7 +226,7 @@ def preference_trajectory(
 
 
 def _unwrapped(angle_deg: np.ndarray, tuned: np.ndarray) -> np.ndarray:
-    """Angles (network, time, unit) made continuous, backwards from the last tuned step; NaN where not tuned."""
+    """Angles (network, time, unit), continuous backwards from the last tuned step; NaN where not tuned."""
     path = np.full(angle_deg.shape, np.nan)
     later = np.full(angle_deg[:, 0].shape, np.nan)
     for t in reversed(range(path.shape[1])):

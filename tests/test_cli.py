@@ -1,0 +1,336 @@
+"""The command line: every command, every error in one line, every exit code."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from wm import cli, paths, ring, store, style, train
+from wm.__main__ import main
+
+SMALL = ["--units", "10", "--updates", "2", "--trials", "2"]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def wm(roots, capsys):
+    """Run a command line in an empty place: (exit code, stdout, stderr)."""
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Training replaced by a note of what would be trained."""
+    noted = []
+
+    def note(config, networks, *, seeds, device, checkpoint):
+        noted.append(SimpleNamespace(config=config, seeds=seeds, device=device, checkpoint=checkpoint))
+        assert networks == len(seeds)
+        names = [f"{config.family}-{seed:0>2}" for seed in seeds]
+        return SimpleNamespace(names=names, records=[{"scores": {"error_deg": 7.0}} for _ in names])
+
+    monkeypatch.setattr(ring, "train", note)
+    return noted
+
+
+def helped(capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def refused(result, code=2):
+    """The message of a command that failed: one line on stderr, nothing on stdout."""
+    assert result[:2] == (code, "")
+    assert result[2].startswith("wm: ") and result[2].count("\n") == 1 and "Traceback" not in result[2]
+    return result[2]
+
+
+def save(name="rt-07", system="ring", **record):
+    config = asdict(ring.config("rt"))
+    record = {
+        "config": config,
+        "scores": {"error_deg": 12.5, "error_mse": 1.0},
+        "command": "wm train x",
+    } | record
+    return store.save_network(store.Network(system, name, record, {"readout": np.zeros((2, 3))}))
+
+
+def measured(monkeypatch, effect):
+    monkeypatch.setitem(
+        sys.modules, "wm.ring.derived", SimpleNamespace(measure=effect, __spec__=SimpleNamespace())
+    )
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_help_names_every_command_and_imports_no_system():
+    code = "import sys; from wm.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert all(f"Example: wm {verb}" in ran.stdout for verb in ("train", "states", "show", "verify"))
+
+
+@pytest.mark.parametrize("verb", ["train", "states", "show", "verify"])
+def test_each_command_has_help_with_an_example(verb, capsys):
+    text = helped(capsys, verb, "--help")
+    assert f"usage: wm {verb}" in text and f"Example: wm {verb}" in text
+
+
+def test_help_of_a_system_lists_its_families(capsys):
+    text = helped(capsys, "train", "ring", "--help")
+    assert all(f"ring.{name}: {family.title}" in text for name, family in ring.FAMILIES.items())
+    assert "published as hdreshuffle" in text
+
+
+def test_help_of_a_family_has_every_setting_with_its_published_value(capsys):
+    text = helped(capsys, "train", "ring.rt", "--help")
+    names = set(asdict(ring.config("rt"))) - {"family"}
+    assert all(f"--{name.replace('_', '-')} " in text for name in names)
+    assert "(default: 130)" in text and "--family" not in text
+
+
+def test_version(wm):
+    assert wm("--version") == (0, "wm 0.1.0\n", "")
+
+
+def test_installed_command_is_this_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["scripts"] == {"wm": "wm.cli:main"} and main is cli.main
+
+
+# ---------------------------------------------------------------- train
+
+
+def test_trained_networks_are_saved_and_shown(wm, roots):
+    code, out, _ = wm("train", "ring.rt", *SMALL, "--seeds", 3, 5, "--checkpoint", roots / "on")
+    assert code == 0 and out.startswith("saved ring/rt-03 rt-05: error_deg ")
+    network = store.load_network("ring", "rt-05")
+    assert network.record["config"] == asdict(ring.config("rt", units=10, updates=2, trials=2))
+    assert list((roots / "on").glob("step-00000002.safetensors"))
+    assert " ring.rt 2 error_deg " in " ".join(wm("show")[1].split())
+
+
+def test_defaults_are_the_published_settings_and_as_many_networks_as_are_shipped(wm, calls):
+    for target in ("ring.it", "ring.mst1"):
+        wm("train", target)
+    it, mst1 = calls
+    assert it.config == ring.config("it") and type(it.config) is ring.RingConfig
+    assert (it.seeds, it.device, it.checkpoint) == (tuple(map(str, range(30))), "cpu", None)
+    assert len(mst1.seeds) == 10
+
+
+def test_published_names_and_spellings(wm, calls):
+    code, *_ = wm(
+        "train", "ring.hdreshuffle_and_ratio", "--net_size", 50, "--la", 0.5, "--random", "AA", "B",
+        "--conn-exponent", 2, "--scale-factor=3", "--shuffle-amount", 90, "--stable-unit-proportion", 0.5,
+    )  # fmt: skip
+    assert code == 0 and calls[0].seeds == ("AA", "B")
+    assert calls[0].config == ring.config(
+        "rt_sa", units=50, l2=0.5, exponent=2, scale=3.0, shuffle_deg=90, stable_proportion=0.5,
+    )  # fmt: skip
+    assert wm("train", "ring.hdgating", "--gate-proportion", 0.25)[0] == 0
+    assert calls[1].config == ring.config("g", gate_proportion=0.25)
+
+
+def test_all_families(wm, calls, roots):
+    code, out, _ = wm("train", "ring", "--all", "--device", "cuda:1", "--checkpoint", roots)
+    assert code == 0 and out.count("saved") == len(ring.FAMILIES)
+    assert [call.config for call in calls] == [ring.config(name) for name in ring.FAMILIES]
+    assert {call.config.family: len(call.seeds) for call in calls} == {
+        name: 10 if name in ("mst1", "mst2") else 30 for name in ring.FAMILIES
+    }
+    assert all(call.checkpoint == roots / call.config.family and call.device == "cuda:1" for call in calls)
+    assert wm("train", "ring", "--all", "--networks", 2)[0] == 0 and calls[-1].seeds == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train", "name first what to train"),
+        ("train --device cuda", "name first what to train"),
+        ("train rign.rt", "unknown system 'rign': did you mean ring?"),
+        ("train plants.rt", "unknown system 'plants': there are .*ring"),
+        ("train ring.hdreshufle", "unknown ring family 'hdreshufle': did you mean hdreshuffle"),
+        ("train ring", "name one family, or `wm train ring --all`; families: ring.wmd, "),
+        ("train ring.rt --all", "name one family, or `wm train ring --all`"),
+        ("train ring.rt --unts=5", "unknown option --unts: did you mean --units?"),
+        ("train ring.rt --bogus", "unknown option --bogus: see wm train ring.rt --help"),
+        ("train ring.rt --family it", "unknown option --family: see"),
+        ("train ring --all --units 5", "unknown option --units"),
+        ("train ring.rt it", "unknown argument it: see wm train ring.rt --help"),
+        ("train ring.rt --units many", "--units: invalid literal.*'many'; see wm train ring.rt --help"),
+        ("train ring.rt --units", "[Mm]issing value for argument '--net-size/--units'"),
+        ("train ring.rt --units 1", "wm: units must be a whole number of at least 4, got 1; see wm train ring.rt --help"),
+        ("train ring.rt --networks 0", "--networks must be 1 or more, got 0"),
+        ("train ring.rt --seeds 1 1", "--seeds must differ, got 1 1"),
+        ("train ring.rt --device gpu", "--device must be cpu, cuda or cuda:N, got gpu"),
+        ("states", "unknown system '': there are .*ring"),
+        ("states rng", "unknown system 'rng': did you mean ring?"),
+        ("show nothing", "there is no file or network 'nothing': wm show lists what there is"),
+        ("show ring/nothing", "nothing: there is no such network"),
+        ("verify --all", "unknown option --all: see wm verify --help"),
+        ("trian ring.rt", "unknown command 'trian': did you mean train?; see wm --help"),
+        ("", "unknown command '': there are train, states, show, verify"),
+    ],
+)
+def test_what_is_not_understood_is_told_in_one_line(wm, calls, words, said):
+    assert re.search(said.replace("?", r"\?"), refused(wm(*words.split())))
+    assert not calls
+
+
+def test_networks_with_other_settings_are_replaced_only_if_asked(wm, calls):
+    save("rt-01")
+    assert "ring/rt-01 is saved with another units, trials: " in refused(
+        wm("train", "ring.rt", "--networks", 2, "--units", 10, "--trials", 8)
+    )
+    assert not calls
+    assert wm("train", "ring.rt", "--networks", 2, "--units", 10, "--overwrite")[0] == 0
+    assert wm("train", "ring.rt", "--networks", 2)[0] == 0  # the same settings: trained again
+    (save("rt-01") / "history.json").unlink()
+    assert wm("train", "ring.rt", "--networks", 2, "--units", 10)[0] == 0  # nothing to lose
+
+
+# ---------------------------------------------------------------- failures
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (store.CannotWrite("x.json", "no space left", "make room"), 5, "x.json: no space left: make room"),
+        (store.DamagedFile("x.json", "cut", "train again"), 1, "x.json: cut: train again"),
+        (train.NotFinite("loss", 3, 0, None), 1, "loss is not finite at step 3, network 0"),
+        (train.WrongConfig("step-1: another config"), 2, "another config"),
+        (NotADirectoryError(20, "Not a directory", "on"), 1, "Not a directory: 'on'"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_failures_have_their_exit_codes(wm, monkeypatch, error, code, said):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(ring, "train", fail)
+    assert said in refused(wm("train", "ring.rt"), code)
+
+
+def test_interruption_says_how_to_go_on(wm, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ring, "train", interrupt)
+    assert "the same command goes on" in refused(wm("train", "ring.rt", "--checkpoint", "on"), 130)
+
+
+def test_faults_of_the_program_keep_their_traceback(wm, monkeypatch):
+    measured(monkeypatch, lambda: {}["fault"])
+    with pytest.raises(KeyError, match="fault"):
+        wm("states", "ring")
+    monkeypatch.setenv("WM_TRACEBACK", "1")
+    with pytest.raises(cli.UsageError, match="unknown command"):
+        wm("trian")
+
+
+def test_reader_that_stops_early_is_no_error(roots):
+    save()
+    command = [sys.executable, "-m", "wm", "show", "rt-07"]
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+# ---------------------------------------------------------------- states, show, verify
+
+
+def test_states_measures(wm, monkeypatch):
+    done = []
+    measured(monkeypatch, lambda: done.append("measured"))
+    assert wm("states", "ring") == (0, "measured ring\n", "") and done == ["measured"]
+
+
+def test_states_of_a_system_without_any(wm, monkeypatch):
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    assert "ring has nothing to measure" in refused(wm("states", "ring"))
+
+
+def test_show_lists_networks_and_figures(wm):
+    assert f"no networks in {paths.data()}" in wm("show")[1]
+    for k, error in enumerate((1.0, 5.0, 6.0)):
+        save(f"rt-0{k}", scores={"error_deg": error, "error_repeats_deg": [1.0]})
+    save("x-1", system="nback", scores={"accuracy": 0.5})
+    (save("it-00") / "weights.safetensors").write_bytes(b"cut")
+    paths.figures().mkdir()
+    (paths.figures() / "14a.png").touch()
+    out = " ".join(wm("show")[1].split())
+    assert " nback.x 1 accuracy 0.5 " in out and " ring.rt 3 error_deg 5 " in out
+    assert " 1 cannot be read: wm verify says why " in out and out.endswith("figures: 14a")
+
+
+@pytest.mark.parametrize("name", ["rt-07", "ring/rt-07", "data/ring/rt-07"])
+def test_show_network(wm, name):
+    save()
+    code, out, _ = wm("show", name)
+    assert code == 0 and out.startswith("network: ring/rt-07\nagain: wm train x\n")
+    assert "  error_deg: 12.5\n" in out and "  units: 100\n" in out and "  readout: float64 (2, 3)\n" in out
+
+
+def test_show_suggests_the_nearest_network(wm):
+    save()
+    assert "did you mean rt-07?" in refused(wm("show", "rt-7"))
+    assert "did you mean ring/rt-07?" in refused(wm("show", "ring/rt-08"))
+
+
+def test_show_damaged_network(wm):
+    (save() / "weights.safetensors").write_bytes(b"cut")
+    assert "weights.safetensors: the content does not match" in refused(wm("show", "rt-07"), 1)
+
+
+def test_show_figure_and_its_origin(wm):
+    figure, axes = plt.subplots()
+    axes.plot([0, 1])
+    written = style.save_figure(figure, "14a")
+    plt.close(figure)
+    assert "notebook: interactive\n" in wm("show", written)[1]
+    paths.figures().mkdir()
+    written.rename(paths.figures() / "14a.png")
+    assert "again: ./run_all.sh 14\n" in wm("show", "14a")[1]
+
+
+def test_show_states(wm, roots):
+    path = roots / "rates.npy"
+    store.save_states(
+        path, {"rates": np.zeros((2, 3))}, dims={"rates": ("time", "unit")}, units={"rates": "Hz"}
+    )
+    out = wm("show", path)[1]
+    assert "shape: 2, 3\n" in out and "dims: time, unit\n" in out and "units: Hz\n" in out
+
+
+def test_show_refuses_files_of_another_kind(wm, roots):
+    (roots / "notes.txt").touch()
+    assert "notes.txt: shown are figures" in refused(wm("show", roots / "notes.txt"))
+
+
+def test_verify_counts_files_and_lists_problems(wm):
+    assert wm("verify") == (0, "0 files checked, no problems\n", "")
+    place = save()
+    assert wm("verify") == (0, "3 files checked, no problems\n", "")
+    (place / "history.json").write_text("{}")
+    code, out, err = wm("verify")
+    assert (code, err) == (1, "") and out.endswith("\n3 files checked, 1 problem\n")
+    assert f"{place / 'history.json'}: the content does not match the sha256 in network.json: restore" in out

@@ -1,0 +1,296 @@
+"""Training of ring ensembles: against a plain loop, resumed, frozen, monitored, and learning."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from wm import ring, train
+from wm.ring import RingLearner, config, design, errors, initial, outputs, steps, task_of
+from wm.train import numpy_generator, run, torch_generator
+
+SEEDS = ["0", "7", "x"]
+CLOSE = {"rtol": 1e-3, "atol": 2e-6}
+
+
+def small(family, **changes):
+    return config(family, **({"units": 16, "trials": 4} | changes))
+
+
+def plain_updates(settings, seed, updates):
+    """Parameters and losses of one network: plain equations, torch's Adam and clipping."""
+    fixed = None if ring.FAMILIES[settings.family].trained_fully else design(settings, [seed])
+    parameters = {k: v.requires_grad_() for k, v in initial(settings, [seed]).items()}
+    adam = torch.optim.Adam(parameters.values(), lr=settings.learning_rate)
+    task, batches, normals = (
+        task_of(settings),
+        numpy_generator(seed, "batches"),
+        torch_generator(seed, "noise"),
+    )
+    losses = []
+    for _ in range(updates):
+        batch = task.draw([batches], settings.trials)
+        noise = torch.empty(batch.steps, settings.trials, settings.units)
+        noise.normal_(std=settings.noise, generator=normals)
+        weights = ring.build(settings, parameters, fixed)
+        rates = torch.stack([h for _, h in steps(weights, batch, noise=lambda t, n=noise: n[None, t])], dim=2)
+        squared = (outputs(weights, rates) - torch.as_tensor(batch.targets())[:, :, None]).square().sum(-1)
+        loss = squared[:, :, batch.mask()[0]].mean()
+        loss = loss + settings.l2 * sum(p.square().sum() for p in parameters.values())
+        loss = loss + settings.activity * rates[:, :, batch.within()[0] > 0].square().mean()
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
+        adam.step()
+        losses.append(float(loss.detach()))
+    return {k: v.detach()[0] for k, v in parameters.items()}, losses
+
+
+def trained(settings, seeds, updates):
+    learner = RingLearner(settings, seeds)
+    losses = [learner.update()["loss"].clone() for _ in range(updates)]
+    return learner, torch.stack(losses, dim=1)
+
+
+def same(a, b):
+    """Whether two nested states are equal to the last bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    return np.array_equal(a, b)
+
+
+TERMS = [{}, {"l2": 1e-3, "activity": 0.1, "clip": 0.05}]
+
+
+@pytest.mark.parametrize("changes", TERMS, ids=["plain", "regularised, clipped"])
+@pytest.mark.parametrize("family", ["wmd", "g_rt", "rt_learned"])
+def test_an_ensemble_is_a_plain_loop_over_its_networks(family, changes):
+    settings = small(family, **changes)
+    learner, losses = trained(settings, SEEDS, 3)
+    for k, seed in enumerate(SEEDS):
+        parameters, expected = plain_updates(settings, seed, 3)
+        np.testing.assert_allclose(losses[k], expected, rtol=2e-4)
+        for name, value in parameters.items():
+            torch.testing.assert_close(learner.parameters[name].detach()[k], value, **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["wmd", "g_it"])
+def test_an_ensemble_is_its_networks_trained_alone(family):
+    settings = small(family)
+    together, losses = trained(settings, SEEDS, 2)
+    for k, seed in enumerate(SEEDS):
+        alone, own = trained(settings, [seed], 2)
+        torch.testing.assert_close(losses[k], own[0])
+        for name, value in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name].detach()[k], value.detach()[0], **CLOSE)
+
+
+def test_order_of_networks_is_irrelevant():
+    forward, losses = trained(small("it"), SEEDS, 2)
+    backward, turned = trained(small("it"), SEEDS[::-1], 2)
+    torch.testing.assert_close(turned.flip(0), losses)
+    torch.testing.assert_close(backward.parameters["scalars"].flip(0), forward.parameters["scalars"], **CLOSE)
+
+
+def test_threads_do_not_change_the_noise(monkeypatch):
+    one, _ = trained(small("wmd", trials=3), SEEDS, 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    two, _ = trained(small("wmd", trials=3), SEEDS, 1)
+    assert same(one.state_dict(), two.state_dict())
+
+
+def test_training_uses_no_global_generator(own_randomness):
+    trained(small("wmd"), SEEDS, 2)
+
+
+def test_metrics_are_per_network_and_the_norm_is_unclipped():
+    learner = RingLearner(small("wmd", clip=1e-6), SEEDS)
+    metrics = learner.update()
+    assert set(metrics) == {"loss", "gradient_norm", "error_deg"}
+    assert all(value.shape == (3,) for value in metrics.values())
+    assert (metrics["gradient_norm"] > 1e-3).all()
+    norms = sum(p.grad.square().flatten(1).sum(1) for p in learner.parameters.values()).sqrt()
+    torch.testing.assert_close(norms, torch.full((3,), 1e-6), rtol=2e-3, atol=0)
+    assert (metrics["error_deg"] == 180).all()  # not monitored yet
+
+
+# ---------------------------------------------------------------- resume
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Monitor every second update."""
+    monkeypatch.setattr(ring.learner, "MONITOR_EVERY", 2)
+
+
+@pytest.mark.parametrize("family", ["wmd_stopped", "g_rt", "rt_learned"])
+def test_resumed_training_has_the_same_bits(family, tmp_path, watched):
+    settings = small(family)
+    whole = RingLearner(settings, SEEDS[:2])
+    expected = [metrics.values for metrics in run(whole, 7, progress=False)]
+    found = []
+    first = RingLearner(settings, SEEDS[:2])
+    for metrics in run(first, 7, checkpoint=tmp_path, checkpoint_every=2, progress=False):
+        found.append(metrics.values)
+        if metrics.step == 3:
+            break
+    resumed = RingLearner(settings, SEEDS[:2])
+    found += [m.values for m in run(resumed, 7, checkpoint=tmp_path, checkpoint_every=2, progress=False)]
+    assert len(found) == 7 and all(same(a, b) for a, b in zip(found, expected, strict=True))
+    assert same(resumed.state_dict(), whole.state_dict())
+
+
+def test_resuming_with_other_networks_is_refused(tmp_path):
+    settings = small("g")
+    for seeds in (["0"], ["0", "1"]):
+        identity = {"seeds": ",".join(seeds)}
+        made = run(RingLearner(settings, seeds), 1, checkpoint=tmp_path, config=identity, progress=False)
+        if len(seeds) == 1:
+            list(made)
+        else:
+            with pytest.raises(train.WrongConfig, match="seeds"):
+                list(made)
+
+
+# ---------------------------------------------------------------- monitoring and freezing
+
+
+def test_monitoring_does_not_disturb_training(monkeypatch):
+    states = []
+    for every in (1, 10**9):
+        monkeypatch.setattr(ring.learner, "MONITOR_EVERY", every)
+        learner, _ = trained(small("wmd"), SEEDS[:2], 3)
+        states.append(learner.state_dict())
+    assert same(states[0]["parameters"], states[1]["parameters"])
+    assert all(map(same, states[0]["generators"][:2], states[1]["generators"][:2]))
+    assert not same(states[0]["generators"][2], states[1]["generators"][2])
+    assert (states[0]["monitored_deg"] < 180).all() and (states[1]["monitored_deg"] == 180).all()
+
+
+def test_frozen_networks_do_not_move(watched):
+    settings = small("wmd_stopped", stop_below_deg=1e-9)
+    learner, free = RingLearner(settings, SEEDS), RingLearner(settings, SEEDS)
+    for each in (learner, free):
+        each.update()
+        each.update()
+    before = {name: value.detach().clone() for name, value in learner.parameters.items()}
+    monitored = learner.monitored_deg.copy()
+    learner.frozen[1] = True
+    for each in (learner, free):
+        each.update()
+        each.update()
+    for name, value in learner.parameters.items():
+        assert torch.equal(value[1], before[name][1]), name
+        assert not torch.equal(value[0], before[name][0])
+        assert torch.equal(value[0::2], free.parameters[name][0::2])  # the others do not notice
+    assert learner.monitored_deg[1] == monitored[1] and learner.monitored_deg[0] != monitored[0]
+    assert not learner.finished
+
+
+def test_a_network_freezes_when_it_is_good_enough(watched):
+    learner = RingLearner(small("wmd_stopped", stop_below_deg=180.0), SEEDS[:2])
+    learner.update()
+    assert not learner.frozen.any() and not learner.finished
+    learner.update()
+    assert learner.frozen.all() and learner.finished
+    assert (learner.best_mse < np.inf).all()
+    with torch.no_grad():
+        sources = [torch_generator(seed, "monitor") for seed in SEEDS[:2]]
+        found = errors(learner.weights(), learner.task, noise=0.1, generators=sources, directions=6)
+    np.testing.assert_array_equal(found.error_deg, learner.monitored_deg)
+    np.testing.assert_array_equal(found.mse, learner.best_mse)
+
+
+def test_only_a_new_best_freezes(watched):
+    learner = RingLearner(small("wmd_stopped", stop_below_deg=180.0), SEEDS[:2])
+    learner.best_mse[0] = 0.0
+    learner.update()
+    learner.update()
+    assert learner.frozen.tolist() == [False, True]
+
+
+def test_without_a_threshold_nothing_freezes(watched):
+    learner, _ = trained(small("g"), ["0"], 2)
+    assert not learner.frozen.any() and not learner.finished
+
+
+# ---------------------------------------------------------------- learning
+
+
+def test_gating_is_learnt_within_a_hundred_updates():
+    learner = RingLearner(config("g", trials=16), ["0", "1"])
+    first = learner.update()["loss"].mean()
+    for _ in range(99):
+        last = learner.update()
+    assert last["loss"].mean() < first / 10
+    found = errors(ring.build(learner.config, learner.parameters, learner.fixed), learner.task, directions=6)
+    assert (found.error_deg < 8).all()
+
+
+def test_backprop_lowers_the_loss():
+    learner = RingLearner(small("wmonly", learning_rate=3e-3, units=30, trials=16), ["0", "1"])
+    learner.task = ring.Task(30, 0.0, fixation=(1, 2), onset=(0, 2), delay=(12, 14), go=10)  # short memory
+    losses = torch.stack([learner.update()["loss"] for _ in range(100)])
+    torch.testing.assert_close(losses[0], torch.ones(2))
+    assert (losses[-5:].mean(0) < 0.5).all()
+
+
+def test_not_finite_training_stops_at_once():
+    learner = RingLearner(small("wmd", learning_rate=1e30), ["0", "1"])
+    with pytest.raises(train.NotFinite, match=r"(loss|gradient_norm) is not finite at step \d+, network 0"):
+        list(run(learner, 20, progress=False))
+
+
+def test_silent_trials_after_the_end_are_noise_only():
+    """All trials are padded to the longest one: the padding is outside the mask."""
+    learner = RingLearner(small("g"), ["0"])
+    learner.update()
+    assert float(learner._batch["on"][..., 2].sum()) == learner.task.go
+    assert learner._work.noise.shape[1] == learner.task.steps() == 290
+
+
+# ---------------------------------------------------------------- refusals of the entry
+
+
+def test_a_learner_needs_a_network():
+    with pytest.raises(ValueError, match="training needs at least one network: give one seed or more"):
+        RingLearner(small("g"), [])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"networks": 0}, "training needs at least one network: `networks` must be 1 or more"),
+        ({"networks": -2}, "training needs at least one network"),
+        ({"seeds": ["1", "2", "1"]}, r"seeds must differ .*, got 1, 2, 1"),
+        ({"seeds": ["0", "00"]}, r"seeds must differ .*, got 0, 00"),
+        ({"seeds": ["a-b"]}, "a seed is a word of letters, digits and _, got 'a-b'"),
+        ({"family": "gg"}, "unknown ring family 'gg': did you mean g"),
+    ],
+)
+def test_train_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ring.train(**({"family": "g", "save": False} | arguments))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_train_refuses_a_missing_device():
+    with pytest.raises(ValueError, match="device='cuda' was asked for, but this machine has no CUDA device"):
+        ring.train("g", 1, device="cuda", save=False)
+
+
+def test_train_takes_over_a_changed_config_and_stops_when_all_are_frozen(monkeypatch, watched):
+    monkeypatch.setattr(ring.campaign, "measure_errors", lambda ensemble, **_: [{} for _ in ensemble.names])
+    settings = replace(small("wmd_stopped", stop_below_deg=180.0), updates=50)
+    done = ring.train(settings, 2, save=False)
+    assert done.config == settings and done.names == ["wmd_stopped-00", "wmd_stopped-01"]
+    assert [r["training"]["updates"] for r in done.records] == [2, 2]
+    assert all(
+        r["training"]["stopped_early"] and math.isfinite(r["training"]["seconds"]) for r in done.records
+    )
