@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 LOCAL = ("127.0.0.1", "::1", "localhost")
 ROOTS = ("DATA", "DATA_NPY", "DATA_JSON", "FIGURES", "RESULTS", "NOTEBOOKS")
 # Set by pytest itself, or by libraries when they are first imported.
-CHANGEABLE = ("PYTEST_", "KMP_", "JPY_", "PYDEVD_", "JUPYTER_")
+CHANGEABLE = ("PYTEST_", "KMP_", "JPY_", "PYDEVD_", "JUPYTER_", "TORCHINDUCTOR_")
 
 settings.register_profile(
     "wm", deadline=None, derandomize=True, database=None, max_examples=50,

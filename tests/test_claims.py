@@ -9,7 +9,16 @@ from scipy import stats
 
 from wm import claims, estimate
 from wm.claims import ClaimSheet, Estimate
-from wm.estimate import bootstrap_interval, bootstrap_over_networks, difference, holm, mean, mean_interval
+from wm.estimate import (
+    bootstrap_over_networks,
+    difference,
+    expanded_percentiles,
+    holm,
+    mean,
+    mean_interval,
+    pair_mean,
+    weakest,
+)
 
 SEEDS = range(5)
 
@@ -107,16 +116,79 @@ def test_holm_properties(seed):
 def test_bootstrap_of_a_mean_matches_the_t_interval_even_for_few_networks():
     for n in (8, 30):
         x = normal(0, n)
-        width, exact = (np.ptp(bounds) for bounds in (bootstrap_interval(x, np.mean), mean_interval(x)))
+        width, exact = (
+            np.ptp(bounds) for bounds in (bootstrap_over_networks(np.mean, x).interval95, mean_interval(x))
+        )
         assert width == pytest.approx(exact, rel=0.12)
 
 
 def test_bootstrap_covers_the_true_median():
     hits = 0
     for seed in range(100):
-        low, high = bootstrap_interval(normal(seed, 10, 3), n=300)
+        low, high = bootstrap_over_networks(np.median, normal(seed, 10, 3), n=300).interval95
         hits += low <= 3 <= high
     assert hits >= 89
+
+
+def test_expanded_percentiles_are_those_of_a_t_interval():
+    draws = np.random.default_rng(0).normal(2, 0.5, 200_000)  # a mean of 5 whose plug-in SE is 0.5
+    low, high = expanded_percentiles(draws, 5, 0.9)
+    reach = stats.t.ppf(0.95, 4) * 0.5 * math.sqrt(5 / 4)
+    assert (low, high) == pytest.approx((2 - reach, 2 + reach), abs=0.02)
+
+
+def crossed(generator, networks, others):
+    """A block of mean 1 in which pairs share what is peculiar to a network."""
+    return 1 + networks[:, None] + generator.normal(size=(1, others))
+
+
+def test_pair_mean_covers_by_networks_not_by_pairs():
+    generator = np.random.default_rng(0)
+    inside, narrow = 0, 0
+    for k in range(60):
+        block = crossed(generator, generator.normal(size=9), 14)
+        found = pair_mean(block, n=400, seed=k)
+        assert found.ours == pytest.approx(block.mean()) and found.n_networks == 9
+        inside += found.interval95[0] <= 1 <= found.interval95[1]
+        pairs = 1.96 * block.std() / np.sqrt(block.size)
+        narrow += abs(block.mean() - 1) <= pairs
+    assert inside >= 52 and narrow < 40
+
+
+def test_pair_mean_of_a_difference_draws_the_shared_group_together():
+    generator = np.random.default_rng(1)
+    inside, width = 0, []
+    for k in range(60):
+        shared = generator.normal(0, 5, size=10)  # large, and cancels
+        a, b = crossed(generator, shared, 12), crossed(generator, shared, 8)
+        found = pair_mean(a, b, n=400, seed=k)
+        assert found.ours == pytest.approx(a.mean() - b.mean()) and found.n_networks == 8
+        inside += found.interval95[0] <= 0 <= found.interval95[1]
+        width.append(np.ptp(found.interval95))
+    assert inside >= 52 and np.mean(width) < 3  # 2 x 2.4 sqrt(1/12 + 1/8); 10 if the groups were apart
+    with pytest.raises(ValueError, match=r"of one first group; got \[\(3, 2\), \(4, 2\)\]"):
+        pair_mean(np.ones((3, 2)), np.ones((4, 2)))
+
+
+def test_pair_mean_of_one_other_leaves_the_networks_of_the_group():
+    column = np.random.default_rng(0).normal(size=(20, 1))
+    found = pair_mean(column)
+    assert found.n_networks == 20 and found.interval95[0] < column.mean() < found.interval95[1]
+    assert pair_mean([[0.3]]).interval95 == pytest.approx((0.3, 0.3))
+    assert pair_mean([[0.3]]).n_networks == 1
+    for empty in (np.zeros((0, 3)), [1.0]):
+        with pytest.raises(ValueError, match="not empty, of one first group; got"):
+            pair_mean(empty)
+
+
+def test_weakest_step_and_smallest_condition():
+    steps = [
+        difference(normal(k, n, centre), [0, 0.1] * 4) for k, n, centre in ((0, 9, 3), (1, 8, 1), (2, 3, 9))
+    ]
+    found = weakest(steps)
+    assert found.ours == steps[1].ours and found.n_networks == 3
+    with pytest.raises(ValueError, match="no steps were given"):
+        weakest([])
 
 
 def test_bootstrap_draws_networks_together_and_is_repeatable():
@@ -188,10 +260,10 @@ def test_false_verdicts_are_as_rare_as_promised():
     assert 0.035 < np.mean(np.less(p, 0.05)) < 0.065
 
 
-def test_within_interval_follows_the_90_percent_interval(sheet):
-    about = {"source": "s", "published": 0.92, "margin": 0.05, "n_networks": 300, "ours": 0.91}
-    sheet.within_interval("13.1", "r", interval90=(0.89, 0.93), interval95=(0.88, 0.94), **about)
-    sheet.within_interval("13.2", "r", interval90=(0.86, 0.96), interval95=(0.85, 0.965), **about)
+def test_within_of_an_estimate_follows_the_90_percent_interval(sheet):
+    about = {"source": "s", "published": 0.92, "margin": 0.05}
+    sheet.within("13.1", "r", samples=Estimate(0.91, (0.89, 0.93), (0.88, 0.94), 300), **about)
+    sheet.within("13.2", "r", samples=Estimate(0.91, (0.86, 0.96), (0.85, 0.965), 300), **about)
     assert [claim.verdict for claim in sheet.finish()] == ["reproduced", "not reproduced"]
 
 
@@ -378,6 +450,22 @@ def test_merge_writes_a_readable_page(places):
     assert "## 13 (ring)" in text and "error a\\|b (Fig 3i)" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 7 and {line.replace("\\|", "").count("|") for line in rows} == {10}
+
+
+def test_the_paper_stands_once_in_the_heading(places):
+    published(places)
+    assert "\n## 13 (ring)\n" in claims.merge()
+    path = places / "figures" / "claims" / "13.json"
+    sheet = ClaimSheet("13", "ring", paper="Somebody et al. 2025, place")
+    sheet.untestable("13.1", "s", why="no data", source="Fig 1a")
+    path.write_bytes(sheet.save().read_bytes())
+    assert json.loads(path.read_text())["paper"] == "Somebody et al. 2025, place"
+    assert claims.merge().count("Somebody") == 1
+    assert "\n## 13 (ring): Somebody et al. 2025, place\n" in claims.merge()
+    old = json.loads(path.read_text())
+    del old["paper"]  # a sheet from before papers were named
+    path.write_text(json.dumps(old))
+    assert "\n## 13 (ring)\n" in claims.merge()
 
 
 def test_merge_of_nothing(places):

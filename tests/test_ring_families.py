@@ -255,7 +255,16 @@ def test_missing_list_of_shifts_is_refused():
 
 @pytest.mark.parametrize(
     "name, family",
-    [("rt", "rt"), ("ring.rt", "rt"), ("hdratioCTRNN", "sa"), ("hdinversion", "it"), ("ring.hdgating", "g")],
+    [
+        ("rt", "rt"),
+        ("ring.rt", "rt"),
+        ("hdratioCTRNN", "sa"),
+        ("hdreshuffle", "rt"),
+        ("hdreshuffle_fCTRNN", "rt"),
+        ("hdreshuffleCTRNN", "rt_learned"),
+        ("hdinversion", "it"),
+        ("ring.hdgating", "g"),
+    ],
 )
 def test_published_names_are_known(name, family):
     assert family_name(name) == family and config(name).family == family

@@ -67,7 +67,9 @@ def test_record_and_history_say_what_was_done(quick):
     ring.train(small("g", updates=52), seeds=["5"])
     network = store.load_network("ring", "g-05")
     record, scores = network.record, network.record["scores"]
-    assert record["seed"] == "5" and record["command"] == "wm train ring.g --seeds 5"
+    assert record["seed"] == "5" and record["command"] == (
+        "wm train ring.g --seeds 5 --units 8 --updates 52 --trials 2"
+    )
     assert record["config"] == asdict(small("g", updates=52)) and record["training"]["updates"] == 52
     assert network.history["step"] == [50, 52]
     assert set(network.history) == {"step", "loss", "gradient_norm", "error_deg"}
@@ -177,3 +179,11 @@ def test_damaged_networks_are_refused(roots, name):
     with pytest.raises(store.DamagedFile, match=f"rt-01/{name}"):
         load("rt")
     assert len(load("rt-00")) == 1
+
+
+def test_variants_beside_a_family_are_loaded_by_name(roots):
+    usual = untrained("g", units=100, trials=64, updates=5000)
+    saved(usual)
+    saved(untrained("g", ["100"], units=8))
+    assert load("g").names == usual.names and load("g-100").config.units == 8
+    assert names("g") == ["g-00", "g-01", "g-100"]

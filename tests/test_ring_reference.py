@@ -1,11 +1,9 @@
 """The equations against the authors' own trained networks, where a folder with their data is at hand.
 
 `WM_RING_REFERENCE` names it; nothing else in the project needs it. The mean of our repeats is compared with
-the one noisy evaluation that was published. The SD of single evaluations, measured over ten, is 1.4-2.7 % for
-SA and up to 2.8 % for backprop networks, so that of ten networks one may well lie 5 % off; the mean ratio of
-a family, free of most of this noise, must be within 1.5 %. In I/T networks now and then a trial flips by 180
-degrees, which a root mean square feels: one flip among 900 trials adds 180^2 / 900 = 36 deg^2 to an error of
-about 7^2 = 49 deg^2, and single evaluations vary by 10 % (SD).
+the one noisy evaluation that was published; single evaluations vary by 1-3 % (SD). In I/T networks now and
+then a trial flips by 180 degrees, which a root mean square feels: one flip among 900 trials adds 180^2 / 900
+= 36 deg^2 to an error of about 7^2 = 49 deg^2, and single evaluations vary by 10 % (SD).
 """
 
 import os
@@ -42,74 +40,80 @@ TENSORS = {
     "readout": "fc_h2y.weight",
     "scalars": "top_parameters",
 }
-SEEDS = [str(k) for k in range(10)]
 FLIP = 180**2 / 900
 
 
 def reference(family):
+    """Every network of a family that lies in the folder, as an ensemble."""
     arrays = np.load(Path(FOLDER) / f"weights_{FILES[family]}.npz", allow_pickle=False)
-    present = {ours: theirs for ours, theirs in TENSORS.items() if f"r0/{theirs}" in arrays}
+    seeds = sorted({key.partition("/")[0].removeprefix("r") for key in arrays}, key=int)
+    present = {ours: theirs for ours, theirs in TENSORS.items() if f"r{seeds[0]}/{theirs}" in arrays}
     parameters = {
-        ours: torch.from_numpy(np.stack([arrays[f"r{seed}/{theirs}"] for seed in SEEDS])).float()
+        ours: torch.from_numpy(np.stack([arrays[f"r{seed}/{theirs}"] for seed in seeds])).float()
         for ours, theirs in present.items()
     }
     config = ring.config(family)
-    fixed = None if ring.FAMILIES[family].trained_fully else ring.design(config, SEEDS)
-    return Ensemble(config, SEEDS, SEEDS, parameters, fixed, [])
+    fixed = None if ring.FAMILIES[family].trained_fully else ring.design(config, seeds)
+    return Ensemble(config, seeds, seeds, parameters, fixed, [])
 
 
-def published(family):
-    """Published errors of seeds 0..9, on the task that the family was trained for."""
-    table = pd.read_csv(Path(FOLDER) / "networks_info.csv")
-    table = table[table.family == FILES[family]].sort_values("random_string")
+def published(family, seeds):
+    """Published errors of these networks, on the task that the family was trained for."""
+    table = pd.read_csv(Path(FOLDER) / "networks_info.csv", dtype={"random_string": str})
+    table = table[table.family == FILES[family]].set_index("random_string").loc[seeds]
     return table["err_deg_nodistractor" if family == "wmonly" else "err_deg_distractor"].to_numpy()
 
 
-def ours(family, repeats):
-    """Our errors, (repeat, network)."""
+def compared(family, repeats):
+    """Our errors, (repeat, network), and the published ones, (network,)."""
     e = reference(family)
-    generators = [torch_generator(seed, "reference") for seed in SEEDS]
+    generators = [torch_generator(seed, "reference") for seed in e.seeds]
     task = ring.task_of(e.config)
-    return np.array([ring.errors(e.weights, task, generators=generators).error_deg for _ in range(repeats)])
+    ours = [ring.errors(e.weights, task, generators=generators).error_deg for _ in range(repeats)]
+    return np.array(ours), published(family, e.seeds)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("family", "repeats", "tolerance"),
-    [("sa", 4, 0.05), ("wmd", 3, 0.05), ("wmonly", 3, 0.05), ("rt", 3, 0.10)],
+    [("sa", 20, 0.03), ("wmd", 4, 0.05), ("wmonly", 4, 0.05), ("rt", 4, 0.10)],
 )
 def test_reference_errors(family, repeats, tolerance):
-    ratio = ours(family, repeats).mean(axis=0) / published(family)
+    ours, single = compared(family, repeats)
+    ratio = ours.mean(axis=0) / single
     assert np.abs(ratio - 1).max() < tolerance, ratio
-    assert abs(ratio.mean() - 1) < 0.015, ratio
+    assert abs(ratio.mean() - 1) < 0.02, ratio
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_reference_errors_of_inversion_networks_up_to_flipped_trials():
-    found, single = ours("it", 6), published("it")
-    typical = np.median(found, axis=0)
+    ours, single = compared("it", 20)
+    typical = np.median(ours, axis=0)
     flips = (single**2 - typical**2) / FLIP
-    assert single.min() > 0.95 * found.min()
+    assert single.min() > 0.95 * ours.min()
     assert (flips < 3).all() and np.median(flips) < 0.5, flips
     assert abs(np.median(typical / single) - 1) < 0.08
 
 
 def test_reference_distances():
-    kept = {
-        FILES[f]: procrustes_rows(epoch_rates(reference(f)))[published(f) <= ring.KEPT_BELOW_DEG]
-        for f in FILES
-    }
+    kept = {}
+    for family, name in FILES.items():
+        e = reference(family)
+        kept[name] = procrustes_rows(epoch_rates(e))[published(family, e.seeds) <= ring.KEPT_BELOW_DEG]
     found = group_matrix(distances(kept))
     expected = pd.read_csv(Path(FOLDER) / "expected_procrustes.csv")
     for row in expected.itertuples():
-        assert abs(found.loc[row.family_a, row.family_b] - row.mean_distance) < 2e-4, row
+        assert abs(found.loc[row.family_a, row.family_b] - row.mean_distance) < 0.005, row
         assert len(kept[row.family_a]) == row.networks_a and len(kept[row.family_b]) == row.networks_b
 
 
 def test_reference_factors_of_networks_trained_without_distractor():
     e = reference("wmonly")
     found = factors(e, record(e, **PRESETS["example"]))
-    theirs = pd.read_csv(Path(FOLDER) / "wmonly_factors.csv")
+    theirs = pd.read_csv(Path(FOLDER) / "wmonly_factors.csv", dtype={"seed": str})
+    at = [e.seeds.index(seed) for seed in theirs.seed]
     for name in ("structural", "functional"):  # they saved the reciprocals
-        ratio = getattr(found, name)[theirs.seed] * theirs[f"{name}_factor"]
+        ratio = getattr(found, name)[at] * theirs[f"{name}_factor"]
         assert np.abs(ratio - 1).max() < 0.05, ratio

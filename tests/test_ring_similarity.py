@@ -13,10 +13,10 @@ from wm.ring.similarity import (
     distances,
     epoch_rates,
     group_matrix,
+    equal_units,
     load_neural,
-    neural_distance,
-    pooled_p,
     procrustes_rows,
+    subsampled,
 )
 
 TRAINED = {"sa": (0.0748, 0.486, -0.297), "it": (0.322, -0.588), "rt": (0.433, -0.197)}
@@ -110,48 +110,6 @@ def test_group_matrix_leaves_out_a_network_with_itself():
 # --- neurons
 
 
-def test_neurons_made_of_a_family_are_nearest_to_it(rows, own_randomness):
-    neural = noisy(rows["rt"][0], 120)
-    found = neural_distance({"rt": rows["rt"][:1], "sa": rows["sa"]}, neural, repeats=2, draws=10)
-    mean = found.groupby("family")[["model", "floor", "baseline"]].mean()
-    assert mean.loc["rt", "model"] < mean.loc["sa", "model"] - 0.05
-    assert (
-        abs(mean.loc["rt", "model"] - mean.loc["rt", "floor"]) < 0.05
-    )  # as like as two halves of the neurons
-    assert (mean.model < mean.baseline - 0.2).all()
-    assert len(found) == 40 and list(found.columns) == [
-        "family",
-        "repeat",
-        "draw",
-        "model",
-        "floor",
-        "baseline",
-    ]
-
-
-def test_neural_distance_is_the_plain_one_when_all_units_are_drawn(rows):
-    neural = noisy(rows["sa"][0], 200)
-    found = neural_distance({"sa": rows["sa"]}, neural, repeats=1, draws=3, seed=4)
-    generator = np.random.default_rng(4)
-    generator.integers(1)
-    cells = neural.reshape(8, 200)
-    level = np.repeat(neural.mean(0)[None], 4, axis=0).reshape(8, 200)
-    for draw in range(3):
-        order = generator.permutation(200)
-        generator.permutation(100)
-        one, two = order[:100], order[100:]
-        pairs = (rows["sa"][0], cells[:, two], level[:, two])
-        wanted = [angular_procrustes(x, cells[:, one]) * 2 / np.pi for x in pairs]
-        assert np.allclose(found.loc[draw, ["model", "floor", "baseline"]].astype(float), wanted)
-
-
-def test_the_baseline_of_centred_neurons_is_undefined(rows):
-    neural = noisy(rows["sa"][0], 20)
-    neural -= neural.mean(axis=0)
-    found = neural_distance({"sa": rows["sa"]}, neural, repeats=1, draws=2)
-    assert found.baseline.isna().all() and found.model.notna().all()
-
-
 def test_neural_files_come_back_as_saved(tmp_path):
     neural = np.random.default_rng(0).normal(size=(4, 2, 7))
     np.save(tmp_path / "a.npy", neural.astype(np.float32))
@@ -189,11 +147,3 @@ def test_neural_files_of_another_kind_are_refused(tmp_path):
         load_neural(tmp_path / "a.mat")
     with pytest.raises(ValueError, match="without a suffix"):
         load_neural(tmp_path / "a")
-
-
-def test_pooled_p_tells_equal_from_different_means():
-    generator = np.random.default_rng(0)
-    a, b = generator.normal(size=40), generator.normal(size=40)
-    assert pooled_p(a, b, draws=1000) > 0.05
-    assert pooled_p(a, b + 3, draws=1000) == pytest.approx(1 / 1001)
-    assert pooled_p(np.ones(3), np.ones(3), draws=10) == 1

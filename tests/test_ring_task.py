@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from wm.ring import MEDIAN_DELAYS, Delays, Task, angular_error, grid_directions, tuning
+from wm.ring import MEDIAN_DELAYS, Delays, Task, angular_error, grid_directions, tuning_curve
 from wm.train import numpy_generator
 
 SMALL = Task(inputs=7, fixation=(1, 3), onset=(0, 4), delay=(6, 9), shown=2, go=5)
@@ -117,7 +117,7 @@ def test_batch_copies_what_it_is_given():
 
 
 def test_tuning_is_the_closed_form():
-    got = tuning(torch.tensor([0.0, 36.0, 180.0], dtype=torch.float64), 10)
+    got = tuning_curve(torch.tensor([0.0, 36.0, 180.0], dtype=torch.float64), 10)
     assert got.shape == (3, 10)
     wanted = [[math.cos(math.radians(d - 36 * i) / 2) ** 8 for i in range(10)] for d in (0, 36, 180)]
     np.testing.assert_allclose(got, wanted, atol=1e-12)  # (1 + cos x) / 2 = cos^2(x / 2)

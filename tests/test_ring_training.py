@@ -294,3 +294,13 @@ def test_train_takes_over_a_changed_config_and_stops_when_all_are_frozen(monkeyp
     assert all(
         r["training"]["stopped_early"] and math.isfinite(r["training"]["seconds"]) for r in done.records
     )
+
+
+def test_saved_networks_of_other_settings_are_not_replaced(roots):
+    ring.train(small("g", updates=1), seeds=["1"])
+    before = (roots / "data/ring/g-01/network.json").read_bytes()
+    with pytest.raises(ValueError, match="ring/g-01 is saved with another updates: choose other seeds"):
+        ring.train(small("g", updates=2), seeds=["0", "1"])
+    assert (roots / "data/ring/g-01/network.json").read_bytes() == before
+    ring.train(small("g", updates=2), seeds=["1"], overwrite=True)
+    assert ring.load("g-01").config.updates == 2

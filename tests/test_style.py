@@ -176,6 +176,15 @@ def test_quantised_keeps_common_colours_exactly():
     assert error < 30
 
 
+def test_quantised_keeps_colours_with_a_meaning():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8))
+    for k, name in enumerate(("sa", "target", "distractor")):  # two pixels each: nothing that is common
+        image.paste(style.COLORS[name], (3 * k, 0, 3 * k + 2, 1))
+    result = style._quantised(image, 64).convert("RGB")
+    for k, name in enumerate(("sa", "target", "distractor")):
+        assert "#{:02X}{:02X}{:02X}".format(*result.getpixel((3 * k, 0))) == style.COLORS[name]
+
+
 def test_a_figure_that_cannot_fit(monkeypatch, place):
     monkeypatch.setattr(style, "PNG_BYTES", 500)
     with pytest.raises(ValueError, match="figure 13a: .* bytes at its coarsest, over 500; make it smaller"):

@@ -84,8 +84,8 @@ def _key(key: Any, where: str) -> Any:
 
 def _tensor(array: np.ndarray, where: str) -> torch.Tensor:
     try:
-        # By name, as torch knows one of the two types that numpy has for uint64.
-        return torch.from_numpy(np.array(array, dtype=array.dtype.str, order="C"))
+        # Viewed by name, as torch knows one of the two types that numpy has for uint64.
+        return torch.from_numpy(np.array(array, order="C").view(array.dtype.str))
     except (TypeError, ValueError) as error:  # no numbers; foreign byte order
         raise TypeError(f"{where} has dtype {array.dtype}, which a checkpoint does not hold") from error
 

@@ -12,7 +12,6 @@ __all__ = [
     "Claim",
     "ClaimSheet",
     "Estimate",
-    "bootstrap_interval",
     "bootstrap_over_networks",
     "mean_interval",
     "merge",
@@ -23,7 +22,7 @@ __all__ = [
 import math
 import re
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,12 +33,12 @@ from numpy.typing import ArrayLike
 from wm import paths
 from wm.estimate import (
     Estimate,
-    bootstrap_interval,
     bootstrap_over_networks,
     difference,
     mean,
     mean_interval,
     one_per_network,
+    weakest,
 )
 from wm.store import write_json
 from wm.verdicts import (
@@ -60,16 +59,18 @@ from wm.verdicts import (
 class ClaimSheet:
     """The claims of one notebook: add them by rule, then show `table()` and `save()`.
 
-    Every rule also takes `source` (where it was published; required), `published` (number or words), `figure`
-    (default: the notebook) and `note`. Samples are one value per network, shape (network,); where one number
-    belongs to all networks together, give the `Estimate` from `bootstrap_over_networks`. Raises ValueError
-    for a notebook that is not two digits, an id that is not `<notebook>.<number>` or is taken, bad samples.
+    `paper` names once what was published, such as "Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652". Every
+    rule also takes `source` (the place in it, "Fig 3i, read off"; required), `published` (number or words),
+    `figure` (default: the notebook) and `note`. Samples are one value per network, shape (network,); where
+    one number belongs to all networks together, give the `Estimate` from `bootstrap_over_networks`. Raises
+    ValueError for a notebook that is not two digits, an id that is not `<notebook>.<number>` or is taken, bad
+    samples.
     """
 
-    def __init__(self, notebook: str, system: str, smoke: bool = False) -> None:
+    def __init__(self, notebook: str, system: str, smoke: bool = False, paper: str = "") -> None:
         if not re.fullmatch(r"\d\d", notebook):
             raise ValueError(f"notebook {notebook!r}: give its two digits, such as '13'")
-        self.notebook, self.system, self.smoke = notebook, system, smoke
+        self.notebook, self.system, self.smoke, self.paper = notebook, system, smoke, paper
         self._claims: dict[str, Claim] = {}
 
     def within(
@@ -95,20 +96,6 @@ class ClaimSheet:
         about |= {"rule": "within", "published": float(published), "margin": float(margin)}
         against = ours.interval95[0] > high or ours.interval95[1] < low
         self._test(id, statement, ours, max(ours.p_above(low), ours.p_below(high)), against=against, **about)
-
-    def within_interval(
-        self,
-        id: str,
-        statement: str,
-        *,
-        ours: float,
-        interval90: tuple[float, float],
-        interval95: tuple[float, float],
-        n_networks: int,
-        **about,
-    ) -> None:
-        """`within` (`published`, `margin`) for one number whose intervals over networks the caller gives."""
-        self.within(id, statement, samples=Estimate(ours, interval90, interval95, n_networks), **about)
 
     def greater(
         self, id: str, statement: str, a: ArrayLike | Estimate, b: ArrayLike, *, paired: bool = False, **about
@@ -140,12 +127,11 @@ class ClaimSheet:
             raise ValueError(f"claim {id}: an order needs two groups or more, got {list(groups)}")
         groups = {name: one_per_network(samples) for name, samples in groups.items()}
         steps = [difference(upper, lower, paired=paired) for lower, upper in pairwise(groups.values())]
-        weakest = max(steps, key=lambda step: step.p_above(0))
-        weakest = replace(weakest, n_networks=min(map(len, groups.values())))
+        step = weakest(steps)
         means = ", ".join(f"{name} {samples.mean():.3g}" for name, samples in groups.items())
         about = {"published": " < ".join(groups)} | about
         about |= {"rule": "order", "how": f"weakest step {_kind(paired)}; means {means}"}
-        self._test(id, statement, weakest, weakest.p_above(0), against=weakest.interval95[1] < 0, **about)
+        self._test(id, statement, step, step.p_above(0), against=step.interval95[1] < 0, **about)
 
     def untestable(self, id: str, statement: str, *, why: str, source: str = "", **about) -> None:
         """A claim that stays in the list although nothing here can test it, with the reason."""
@@ -169,6 +155,7 @@ class ClaimSheet:
             "notebook": self.notebook,
             "system": self.system,
             "smoke": bool(self.smoke),
+            "paper": self.paper,
             "claims": claims,
         }
         write_json(path, sheet)

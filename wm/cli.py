@@ -1,7 +1,7 @@
 """Train, measure, show and check networks, of every system alike.
 
 A system is a package of `wm` with `FAMILIES` (name -> family with `title`, published `alias` and number
-`shipped`), `family_name` (takes both names), `config(family)` (a frozen dataclass whose fields become options),
+`shipped`), `family_name` (takes both names), `config(family)` (a frozen dataclass; its fields are options),
 `PUBLISHED_OPTIONS` (field -> published spellings), `train(config, networks, *, seeds, device, checkpoint)`
 (returns what has `names` and `records`) and `derived.measure()`. It is imported when a command needs it.
 

@@ -2,18 +2,20 @@
 
 __all__ = [
     "Estimate",
-    "bootstrap_interval",
     "bootstrap_over_networks",
     "difference",
+    "expanded_percentiles",
     "holm",
     "mean",
     "mean_interval",
     "one_per_network",
+    "pair_mean",
+    "weakest",
 ]
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -116,20 +118,54 @@ def bootstrap_over_networks(
     kept = draws[np.isfinite(draws)]
     if not np.isfinite(ours) or len(kept) < (0.99 * n if networks >= 6 else 1):
         raise ValueError(f"the statistic is {ours:.4g}, and not finite in {n - len(kept)} of {n} resamplings")
-    return Estimate(ours, _percentiles(kept, networks, 0.90), _percentiles(kept, networks, 0.95), networks)
+    intervals = (expanded_percentiles(kept, networks, level) for level in (0.90, 0.95))
+    return Estimate(ours, *intervals, networks)
 
 
-def bootstrap_interval(
-    samples: ArrayLike,
-    statistic: Callable[[np.ndarray], float] = np.median,
-    level: float = 0.95,
-    *,
-    n: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Expanded percentile interval of statistic(samples (network,)) over networks."""
-    x = one_per_network(samples)
-    return _percentiles(_draws(statistic, (x,), n, seed)[1], len(x), level)
+def pair_mean(block: ArrayLike, minus: ArrayLike | None = None, *, n: int = 2000, seed: int = 0) -> Estimate:
+    """Mean over the pairs of two groups of networks, block (network, other network), with intervals.
+
+    Both groups are drawn anew in each of `n` bootstrap samples, as pairs that share a network are not
+    independent. `minus` (network, another network) is a second block of the same first group: the estimate
+    is then the difference of the two means. Expanded percentiles, for the smallest group of more than one
+    network. Raises ValueError for an empty block, or blocks that differ in their first group.
+    """
+    blocks = [np.asarray(x, dtype=np.float64) for x in (block, minus) if x is not None]
+    shapes = [x.shape for x in blocks]
+    if any(x.ndim != 2 or not x.size for x in blocks) or len({shape[0] for shape in shapes}) > 1:
+        raise ValueError(
+            f"blocks must be (network, other network), not empty, of one first group; got {shapes}"
+        )
+    sizes = (shapes[0][0], *(shape[1] for shape in shapes))
+    generator = np.random.default_rng(seed)
+    rows, *columns = (generator.multinomial(k, np.full(k, 1 / k), size=n) / k for k in sizes)
+    means = [((rows @ x) * weights).sum(axis=1) for x, weights in zip(blocks, columns, strict=True)]
+    draws = means[0] - means[1] if len(means) > 1 else means[0]
+    ours = blocks[0].mean() - (blocks[1].mean() if len(blocks) > 1 else 0)
+    smallest = min((k for k in sizes if k > 1), default=1)
+    intervals = (expanded_percentiles(draws, smallest, level) for level in (0.90, 0.95))
+    return Estimate(float(ours), *intervals, smallest)
+
+
+def weakest(steps: Sequence[Estimate]) -> Estimate:
+    """The difference with the largest p against 0 or less: if it is above 0, all are.
+
+    Its `n_networks` counts the smallest condition of all. Raises ValueError for no step.
+    """
+    if not steps:
+        raise ValueError("no steps were given: there is no weakest one")
+    step = max(steps, key=lambda step: step.p_above(0))
+    return replace(step, n_networks=min(each.n_networks for each in steps))
+
+
+def expanded_percentiles(draws: np.ndarray, networks: int, level: float) -> Interval:
+    """Percentile interval of bootstrap draws (n,), expanded for few networks as the t-interval of a mean is.
+
+    Plain percentiles are too narrow there. Source: Hesterberg 2015, The American Statistician 69.
+    """
+    reach = stats.t.ppf((1 + level) / 2, max(networks - 1, 1)) * math.sqrt(networks / max(networks - 1, 1))
+    low, high = np.quantile(draws, [stats.norm.cdf(-reach), stats.norm.cdf(reach)])
+    return float(low), float(high)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -169,11 +205,3 @@ def _draws(fn: Callable[..., float], arrays: tuple, n: int, seed: int) -> tuple[
     with np.errstate(invalid="ignore", divide="ignore"):  # undefined draws are counted by the caller
         draws = np.array([fn(*(array[row] for array in arrays)) for row in rows], dtype=float)
     return float(fn(*arrays)), draws
-
-
-def _percentiles(draws: np.ndarray, networks: int, level: float) -> Interval:
-    # Plain percentiles are too narrow for few networks; the expanded ones match the t-interval of a mean
-    # (Hesterberg 2015, The American Statistician 69).
-    reach = stats.t.ppf((1 + level) / 2, max(networks - 1, 1)) * math.sqrt(networks / max(networks - 1, 1))
-    low, high = np.quantile(draws, [stats.norm.cdf(-reach), stats.norm.cdf(reach)])
-    return float(low), float(high)

@@ -3,7 +3,7 @@
 Beside each file lies `<path>.json`, sealed, with the file's sha256, the dimensions, units and attributes.
 """
 
-__all__ = ["load_states", "save_states", "states_info", "versions"]
+__all__ = ["check_own", "load_states", "save_states", "states_info", "versions"]
 
 import hashlib
 import io
@@ -153,12 +153,12 @@ def _read_hdf5(file: BinaryIO, info: Mapping[str, Any], names: list[str]) -> dic
         if set(opened) != set(info["arrays"]):
             raise ValueError("its arrays are not those that its sidecar describes")
         for name, described in info["arrays"].items():
-            _check_own(opened, name)
+            check_own(opened, name)
             _check_described(name, opened[name], described)
         return {name: np.asarray(opened[name][()], opened[name].dtype) for name in names}
 
 
-def _check_own(file: h5py.File, name: str) -> None:
+def check_own(file: h5py.File, name: str) -> None:
     """Refuse, before anything is read, a dataset whose numbers are not in this very file."""
     if not isinstance(link := file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is a {type(link).__name__}, which may show any file of this machine")

@@ -28,6 +28,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, PngImagePlugin
 from scipy.spatial import KDTree
@@ -43,7 +44,7 @@ _FAMILIES = {
     "wmonly": ("WM-only", "#808080", "s"),
     "g": ("G", "#B41F24", "^"),
     "sa": ("SA", "#009444", "D"),
-    "sa_fixed": ("SA, fixed", "#7CCBA2", "d"),
+    "sa_fixed": ("SA, fixed ratio", "#7CCBA2", "d"),
     "rt": ("R/T", "#B3A032", "v"),
     "rt_learned": ("R/T, learned", "#DDD08A", "8"),
     "rt_sa": ("R/T+SA", "#84BD00", "X"),
@@ -51,8 +52,8 @@ _FAMILIES = {
     "it_sa": ("I/T+SA", "#3FA9C9", "h"),
     "g_rt": ("G+R/T", "#9A583F", "<"),
     "g_it": ("G+I/T", "#9A3E84", ">"),
-    "mst1": ("MST1", "#F15A29", "*"),
-    "mst2": ("MST2", "#F7A278", "H"),
+    "mst1": ("MST1-like", "#F15A29", "*"),
+    "mst2": ("MST2-like", "#F7A278", "H"),
 }
 LABELS = {name: label for name, (label, _, _) in _FAMILIES.items()}
 MARKERS = {name: marker for name, (_, _, marker) in _FAMILIES.items()}
@@ -205,15 +206,17 @@ def _encode(image: Image.Image, colours: int | None, dpi: int, text: PngImagePlu
 
 
 def _quantised(image: Image.Image, colours: int) -> Image.Image:
-    # Eight greys for text, the commonest colours as they are (flat areas), and what lies between. Pillow's
-    # own look-up is coarse: it would turn white paper into grey.
+    # Eight greys for text, the colours that have a meaning, the commonest ones as they are (flat areas), and
+    # what lies between. Pillow's own look-up is coarse: it would turn white paper into grey.
     packed = np.asarray(image, dtype=np.int32) @ (65536, 256, 1)  # (height, width)
     seen, place, count = np.unique(packed, return_inverse=True, return_counts=True)
     rgb = np.stack([seen >> 16, seen >> 8 & 255, seen & 255], axis=1)  # (colour, 3)
     greys = np.linspace(0, 255, 8, dtype=np.int32)[:, None].repeat(3, axis=1)
-    common = rgb[np.argsort(-count, kind="stable")[: colours // 2]]
-    between = image.quantize(colours // 2 - 8, method=Image.Quantize.MEDIANCUT).getpalette()
-    palette = np.concatenate([greys, common, np.reshape(between, (-1, 3))])[:colours]
+    known = np.rint([np.multiply(to_rgb(colour), 255) for colour in COLORS.values()]).astype(np.int32)
+    fixed = np.concatenate([greys, known[np.isin(known @ (65536, 256, 1), seen)]])
+    common = rgb[np.argsort(-count, kind="stable")[: (colours - len(fixed)) // 2]]
+    between = image.quantize(colours - len(fixed) - len(common), method=Image.Quantize.MEDIANCUT).getpalette()
+    palette = np.concatenate([fixed, common, np.reshape(between, (-1, 3))])[:colours]
     nearest = KDTree(palette).query(rgb)[1].astype(np.uint8)
     quantised = Image.fromarray(nearest[place].reshape(packed.shape))
     quantised.putpalette(palette.astype(np.uint8).tobytes())

@@ -134,7 +134,8 @@ def merge(folder: Path | None = None) -> str:
                 f"{path}: from a smoke run; delete it and run notebook {sheet['notebook']} in full"
             )
         everything += claims
-        tables.append(f"\n## {sheet['notebook']} ({sheet['system']})\n\n{_markdown(claims)}")
+        paper = sheet["paper"] and f": {sheet['paper']}"
+        tables.append(f"\n## {sheet['notebook']} ({sheet['system']}){paper}\n\n{_markdown(claims)}")
     counts = [f"{number} {verdict}" for verdict, number in _count(everything).items() if number]
     total = f"{len(everything)} claims" + (": " + ", ".join(counts) if counts else "")
     return f"{HEAD}\n**{total}**\n" + "".join(tables)
@@ -173,6 +174,7 @@ def _read(path: Path) -> tuple[dict, list[Claim]]:
     sheet = read_json(path)
     try:
         claims = [Claim(**entry) for entry in sheet["claims"]]
-        return {key: sheet[key] for key in ("notebook", "system", "smoke")}, claims
+        heading = {key: sheet[key] for key in ("notebook", "system", "smoke")}
+        return heading | {"paper": sheet.get("paper", "")}, claims
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a claim sheet ({error}); run its notebook again") from None

@@ -16,11 +16,12 @@ from .families import FAMILIES, PUBLISHED_OPTIONS, Family, RingConfig, config, f
 from .learner import RingLearner
 from .library import Ensemble, as_ensemble, load, names
 from .network import Weights, drive, outputs, simulate, steps
-from .task import MEDIAN_DELAYS, Batch, Delays, Task, angular_error, grid_directions, tuning
+from .task import MEDIAN_DELAYS, Batch, Delays, Task, angular_error, grid_directions, tuning_curve
 
 __all__ = [
-    "FAMILIES", "KEPT_BELOW_DEG", "MEDIAN_DELAYS", "PUBLISHED_OPTIONS", "Batch", "Delays", "Ensemble", "Errors",
-    "Family", "RingConfig", "RingLearner", "Task", "Weights", "angular_error", "as_ensemble", "block_noise", "build",
-    "config", "design", "drive", "errors", "family_name", "grid_directions", "initial", "kernel", "load",
-    "measure_errors", "names", "outputs", "simulate", "steps", "task_of", "train", "tuning",
+    "FAMILIES", "KEPT_BELOW_DEG", "MEDIAN_DELAYS", "PUBLISHED_OPTIONS", "Batch", "Delays", "Ensemble",
+    "Errors", "Family", "RingConfig", "RingLearner", "Task", "Weights", "angular_error", "as_ensemble",
+    "block_noise", "build", "config", "design", "drive", "errors", "family_name", "grid_directions",
+    "initial", "kernel", "load", "measure_errors", "names", "outputs", "simulate", "steps", "task_of",
+    "train", "tuning_curve",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["measure_errors", "train"]
 
+import contextlib
 import logging
 import re
 import time
@@ -36,24 +37,22 @@ def train(
     device: str = "cpu",
     checkpoint: Path | None = None,
     save: bool = True,
+    overwrite: bool = False,
 ) -> Ensemble:
     """Train an ensemble of ring networks, score it, and save each network as `<family>-<seed>`.
 
     family: name ("rt", or the published "hdreshuffle"), or a configuration (`ring.config("rt", units=200)`).
     seeds: seed strings, by default "0", "1", ... `checkpoint`: folder from which an interrupted run goes on.
-    Returns the trained ensemble. Raises ValueError for unknown families, zero networks or repeated seeds, and
-    what `wm.train.run` raises.
+    overwrite: replace saved networks of these names even if their settings differ. Returns the trained
+    ensemble. Raises ValueError for unknown families, zero networks, repeated seeds or networks that would be
+    replaced, and what `wm.train.run` raises.
     """
     config = family if isinstance(family, RingConfig) else family_config(family)
-    seeds = [str(k) for k in range(networks)] if seeds is None else [str(seed) for seed in seeds]
-    if not seeds:
-        raise ValueError("training needs at least one network: `networks` must be 1 or more")
-    if odd := [seed for seed in seeds if not re.fullmatch(r"\w+", seed, re.ASCII)]:
-        raise ValueError(f"a seed is a word of letters, digits and _, got {odd[0]!r}")
-    if len({_name(config, seed) for seed in seeds}) < len(seeds):
-        raise ValueError(f'seeds must differ ("0" and "00" do not), got {", ".join(seeds)}')
+    seeds = _checked(config, range(networks) if seeds is None else seeds)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda' was asked for, but this machine has no CUDA device: use device='cpu'")
+    if save and not overwrite:
+        _refuse_to_replace(config, [_name(config, seed) for seed in seeds])
     learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
     identity = asdict(config) | {"seeds": ",".join(seeds)}
     for _ in run(
@@ -78,6 +77,18 @@ def train(
     return ensemble
 
 
+def _checked(config: RingConfig, seeds: Sequence[str | int]) -> list[str]:
+    """Seeds as strings; ValueError if there are none, or if they cannot name different networks."""
+    seeds = [str(seed) for seed in seeds]
+    if not seeds:
+        raise ValueError("training needs at least one network: `networks` must be 1 or more")
+    if odd := [seed for seed in seeds if not re.fullmatch(r"\w+", seed, re.ASCII)]:
+        raise ValueError(f"a seed is a word of letters, digits and _, got {odd[0]!r}")
+    if len({_name(config, seed) for seed in seeds}) < len(seeds):
+        raise ValueError(f'seeds must differ ("0" and "00" do not), got {", ".join(seeds)}')
+    return seeds
+
+
 def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device: str = "cpu") -> list[dict]:
     """Scores of each network, on the task with and without the distractor, 900 trials an evaluation.
 
@@ -100,6 +111,19 @@ def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device
             score[f"{key}_repeats_deg"] = [_rounded(value) for value in degrees[:, k]]
             score[f"{key}_mse"] = _rounded(found[0].mse[k])
     return scores
+
+
+def _refuse_to_replace(config: RingConfig, names: Sequence[str]) -> None:
+    """ValueError where saved networks of these names have other settings; damaged ones may be replaced."""
+    wanted = asdict(config)
+    for name in sorted({*names} & {name for _, name in store.list_networks("ring")}):
+        with contextlib.suppress(store.StoreError):
+            saved = store.load_network("ring", name).record.get("config", {})
+            if other := [key for key in wanted if saved.get(key) != wanted[key]]:
+                raise ValueError(
+                    f"ring/{name} is saved with another {', '.join(other)}: choose other seeds, "
+                    "save elsewhere (WM_DATA=FOLDER), or replace it with `overwrite`"
+                )
 
 
 def _changed(config: RingConfig) -> str:

@@ -189,10 +189,12 @@ PUBLISHED_OPTIONS = {
 }
 """spellings of the published scripts, by field of `RingConfig`"""
 
-# the others are names of saved directories; "hdreshuffle" is the script of the figures, with drawn shifts
+# "hdreshuffle" is the script behind the figures, with drawn shifts; the directories of its networks are named
+# hdreshuffle_fCTRNN, and hdreshuffleCTRNN has learned shifts
 _ALIASES = {family.alias: name for name, family in FAMILIES.items() if family.alias} | {
     "hdreshuffle_f": "rt",
     "hdreshuffle_fixed": "rt",
+    "hdreshufflectrnn": "rt_learned",
     "hdgating_and_reshuffle_f": "g_rt",
     "hdgating_and_reshuffle_fmst1": "mst1",
     "hdgating_and_reshuffle_fmst2": "mst2",
@@ -201,8 +203,8 @@ _ALIASES = {family.alias: name for name, family in FAMILIES.items() if family.al
 
 def family_name(name: str) -> str:
     """Name of a family from its name or its published script name; ValueError with the nearest names."""
-    plain = name.lower().removeprefix("ring.").removesuffix("ctrnn")
-    known = _ALIASES.get(plain, plain)
+    plain = name.lower().removeprefix("ring.")
+    known = _ALIASES.get(plain) or _ALIASES.get(plain.removesuffix("ctrnn"), plain)
     if known not in FAMILIES:
         raise ValueError(_unknown_family(name))
     return known

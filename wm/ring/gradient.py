@@ -38,8 +38,8 @@ class Workspace:
 def recurrence(weights: Weights, drives: Tensor, on: Tensor, work: Workspace) -> tuple[Tensor, Tensor]:
     """Read-out y (network, time, trial, 2) and noisy rates h (network, time, trial, unit) of whole trials.
 
-    drives (network, event, trial, unit) and on (network, time, event) come from `network.drive`. The scaled
-    noise is read from `work.noise`, which is overwritten: h shares its memory and lives until the next pass.
+    drives (network, event, trial, unit) and on (network, time, event) are those of `network.drive`. The
+    scaled noise is read from `work.noise`, which is overwritten: h shares its memory until the next pass.
     Differentiable in the weights (but for `right`, which is fixed by design) and drives.
     """
     matrices = (weights.recurrent, None) if weights.left is None else (weights.left, weights.right)

@@ -16,9 +16,8 @@ from torch import Tensor
 from .. import store
 from .construction import Design, build, design
 from .families import FAMILIES, RingConfig, family_name
+from .families import config as family_config
 from .network import Weights
-
-_HALF = ("recurrent", "inputs", "bias", "readout")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +95,19 @@ def names(family: str | None = None) -> list[str]:
 
 
 def load(which: str | Sequence[str]) -> Ensemble:
-    """Load saved networks: a family ("rt": all of it), a network ("rt-07"), or several names of one family.
+    """Load saved networks: a family ("rt"), a network ("rt-07"), or several names of one configuration.
 
-    Raises `wm.store.UnknownNetwork` (with the nearest names), `DamagedFile`, `WrongSchema`.
+    A family is all its networks of the published settings; variants beside them are loaded by name. Raises
+    `wm.store.UnknownNetwork` (with the nearest names), `DamagedFile`, `WrongSchema`; ValueError for mixed
+    configurations.
     """
-    if isinstance(which, str):
-        which = [which] if "-" in which else names(which) or [f"{family_name(which)}-00"]
-    return as_ensemble([store.load_network("ring", name) for name in which])
+    if not isinstance(which, str):
+        return as_ensemble([store.load_network("ring", name) for name in which])
+    if "-" in which:
+        return load([which])
+    found = [store.load_network("ring", name) for name in names(which) or [f"{family_name(which)}-00"]]
+    usual = [network for network in found if _config(network) == family_config(which)]
+    return as_ensemble(usual or found)
 
 
 def to_network(ensemble: Ensemble, k: int, history: dict[str, list]) -> store.Network:

@@ -1,4 +1,4 @@
-"""Maps of the solutions: distances between network families beside the published ones, embeddings, bars.
+"""Maps of the solutions: distances between network families beside the published ones, maps, bars.
 
 All distances are Procrustes angles x 2 / pi (`wm.ring.similarity`): 0 for one shape, 1 for nothing in common.
 Source of the published numbers: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figure 6.
@@ -7,13 +7,11 @@ Source of the published numbers: Zahorodnii et al. 2025, bioRxiv 2025.03.17.6436
 from __future__ import annotations
 
 __all__ = [
-    "FAMILIES", "NEURONS", "PUBLISHED_SUBSAMPLED", "TITLES", "Embedding", "classical", "difference",
-    "load_rows", "mds", "plot_bars", "plot_key", "plot_map", "plot_matrix", "plot_shepard", "published",
-    "resampled_mean", "subsampled", "tsne",
+    "FAMILIES", "NEURONS", "PUBLISHED_SUBSAMPLED", "difference", "load_rows", "plot_bars", "plot_key",
+    "plot_map", "plot_matrix", "plot_shepard", "published", "selected",
 ]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,12 +20,9 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
-from scipy import stats
 from scipy.spatial.distance import pdist, squareform
-from sklearn.manifold import TSNE, smacof
 
 from ..estimate import Estimate
-from ..geometry import procrustes_matrix
 from ..style import CHANCE, COLORS, LABELS, MARKERS, PUBLISHED
 from .derived import networks, shipped_epoch_rates
 from .library import load
@@ -36,7 +31,6 @@ from .similarity import epoch_rates, procrustes_rows
 FAMILIES = ("wmd", "wmonly", "g", "sa", "rt", "it", "g_rt", "g_it", "mst1", "mst2")
 NEURONS = ("mst1", "mst2")
 """here the published rows are two sets of MST neurons; ours are networks with their preference changes"""
-TITLES = LABELS | {"mst1": "MST1-like", "mst2": "MST2-like"}
 
 # Labels of figure 6a in hundredths, floored (0.159 reads .15): a row for each entry of FAMILIES, up to the
 # diagonal. The two sets of neurons are one point each and have no distance to themselves.
@@ -65,13 +59,6 @@ PUBLISHED_SUBSAMPLED: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 """bars of figure 6b, read off: distance of equally many units to neurons; `floor`: neurons to neurons"""
-
-
-class Embedding(NamedTuple):
-    """Points in the plane, (network, 2), and how much they miss the given distances: see `mds`."""
-
-    points: np.ndarray
-    stress: float
 
 
 def published() -> pd.DataFrame:
@@ -113,104 +100,14 @@ def load_rows(
     return rows, pd.concat(kept, names=["family", "network"])
 
 
-def resampled_mean(block: ArrayLike, *, n: int = 2000, seed: int = 0) -> Estimate:
-    """Mean distance of two families, block (network, other network), with intervals over networks.
+def selected(kept: pd.Series, selection: str) -> pd.Series:
+    """Which networks are shown, from `kept` (family, network): `kept` itself, or `all` of them.
 
-    Both families are drawn anew, with replacement, in each of `n` bootstrap samples: pairs that share a
-    network are not independent. Expanded percentiles, for the smaller family of more than one network.
-    ValueError for an empty block.
+    Raises ValueError for another word for selection.
     """
-    block = np.asarray(block, dtype=float)
-    if block.ndim != 2 or not block.size:
-        raise ValueError(f"block must be (network, other network), not empty; got shape {block.shape}")
-    generator = np.random.default_rng(seed)
-    weights = [generator.multinomial(k, np.full(k, 1 / k), size=n) / k for k in block.shape]
-    draws = ((weights[0] @ block) * weights[1]).sum(axis=1)
-    smallest = min((k for k in block.shape if k > 1), default=1)
-    intervals = (_percentiles(draws, smallest, level) for level in (0.90, 0.95))
-    return Estimate(float(block.mean()), *intervals, smallest)
-
-
-def _percentiles(draws: np.ndarray, networks: int, level: float) -> tuple[float, float]:
-    # plain percentiles are too narrow for few networks (Hesterberg 2015, The American Statistician 69)
-    reach = stats.t.ppf((1 + level) / 2, max(networks - 1, 1)) * np.sqrt(networks / max(networks - 1, 1))
-    low, high = np.quantile(draws, stats.norm.cdf([-reach, reach]))
-    return float(low), float(high)
-
-
-def subsampled(
-    rows: Mapping[str, np.ndarray], others: np.ndarray, *, draws: int = 20, seed: int = 0
-) -> pd.DataFrame:
-    """Distances of every network to each of the others, at equal numbers of units; mean over draws.
-
-    Each draw picks n units of the other (group 1), n more of it (group 2) and n of the network, n = least of
-    units and others' units // 2, for d(network, group 1); the row ("floor", 0) is d(group 2, group 1).
-    rows: family -> (network, 8, unit); others: (other, 8, unit'), networks or neurons. Returns
-    (family and network, other). ValueError if the others have one unit.
-    """
-    units = others.shape[2] // 2
-    if units < 1:
-        raise ValueError(f"others have {others.shape[2]} unit; two groups need at least 2")
-    members = [network for family in rows.values() for network in family]
-    n = min(units, *(network.shape[1] for network in members))
-    generator = np.random.default_rng(seed)
-    found = np.zeros((draws, len(members) + 1, len(others)))
-    for draw, k in np.ndindex(draws, len(others)):
-        one, two = np.split(generator.permutation(others.shape[2])[: 2 * n], 2)
-        models = [network[:, generator.permutation(network.shape[1])[:n]] for network in members]
-        found[draw, :, k] = procrustes_matrix([*models, others[k][:, two]], [others[k][:, one]])[:, 0]
-    labels = [(name, k) for name, family in rows.items() for k in range(len(family))] + [("floor", 0)]
-    index = pd.MultiIndex.from_tuples(labels, names=["family", "network"])
-    return pd.DataFrame(found.mean(axis=0) * 2 / np.pi, index)
-
-
-def classical(distances: ArrayLike, dimensions: int = 2) -> np.ndarray:
-    """Classical scaling (Torgerson), (point, dimension): eigenvectors of -J D^2 J / 2, longest axis first.
-
-    Exact for distances between points of a plane; each axis is turned so that its largest entry is positive.
-    Raises what `mds` raises.
-    """
-    squared = _checked(distances) ** 2
-    centred = squared - squared.mean(axis=0)
-    values, vectors = np.linalg.eigh((centred.mean(axis=1, keepdims=True) - centred) / 2)
-    points = (vectors * np.sqrt(np.maximum(values, 0)))[:, ::-1][:, :dimensions]
-    return points * np.where(points.max(axis=0) < -points.min(axis=0), -1, 1)
-
-
-def mds(distances: ArrayLike, *, iterations: int = 1000) -> Embedding:
-    """Metric scaling: points of the plane whose distances d_ij come closest to the given D_ij.
-
-    Least raw stress by SMACOF, from the classical solution, so without any randomness. `stress` is Kruskal's
-    sqrt(sum (d_ij - D_ij)^2 / sum D_ij^2): 0 is exact, above about 0.2 the plane is a poor picture.
-    distances: (network, network). ValueError unless square, symmetric, finite and of four points or more.
-    """
-    distances = _checked(distances)
-    options = {"n_init": 1, "max_iter": iterations, "eps": 1e-9, "normalized_stress": False}
-    points, _ = smacof(distances, init=classical(distances), **options)
-    given = squareform(distances, checks=False)
-    return Embedding(points, float(np.linalg.norm(pdist(points) - given) / np.linalg.norm(given)))
-
-
-def tsne(distances: ArrayLike, *, perplexity: float = 500, seed: int = 0) -> np.ndarray:
-    """t-SNE of given distances, (network, 2): neighbours stay, distances between groups mean little.
-
-    perplexity is capped at (n - 1) / 3, which is what the published 500 amounts to; it starts from the
-    classical solution. Raises what `mds` raises.
-    """
-    start = classical(distances)
-    start *= 1e-4 / start.std(axis=0).max()  # small, as the method expects
-    perplexity = min(perplexity, (len(start) - 1) / 3)
-    model = TSNE(perplexity=perplexity, metric="precomputed", init=start, method="exact", random_state=seed)
-    return model.fit_transform(np.array(distances, dtype=float))  # a copy: scikit-learn squares it in place
-
-
-def _checked(distances: ArrayLike) -> np.ndarray:
-    distances = np.asarray(distances, dtype=float)
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or len(distances) < 4:
-        raise ValueError(f"distances must be square, of four points or more, got shape {distances.shape}")
-    if not np.isfinite(distances).all() or not np.allclose(distances, distances.T):
-        raise ValueError("distances must be finite and symmetric")
-    return distances
+    if selection not in ("kept", "all"):
+        raise ValueError(f"selection must be `kept` or `all`, got {selection!r}")
+    return kept if selection == "kept" else kept | True
 
 
 def plot_matrix(
@@ -228,7 +125,7 @@ def plot_matrix(
         look = {"ha": "center", "va": "center", "fontsize": 5, "color": "white" if dark else "black"}
         ax.text(j, i, _label(data[i, j], signed), **look)
     for axis, names in ((ax.xaxis, values.columns), (ax.yaxis, values.index)):
-        axis.set_ticks(range(len(names)), [TITLES.get(name, name) for name in names])
+        axis.set_ticks(range(len(names)), [LABELS.get(name, name) for name in names])
     ax.tick_params(length=0)
     ax.xaxis.set_tick_params(rotation=90)
     ax.spines[:].set_visible(False)
@@ -259,7 +156,7 @@ def plot_key(ax: Axes, kept: pd.Series) -> None:
     """Legend of `plot_map` in an axes of its own, with the number of networks drawn."""
     look = {"linestyle": "none", "markeredgewidth": 0, "markersize": 4.5}
     handles = [
-        Line2D([], [], **look, marker=MARKERS[name], color=COLORS[name], label=f"{TITLES[name]} ({n})")
+        Line2D([], [], **look, marker=MARKERS[name], color=COLORS[name], label=f"{LABELS[name]} ({n})")
         for name, n in kept.groupby(level="family", sort=False).size().items()
     ]
     if not kept.all():
@@ -294,7 +191,7 @@ def plot_bars(ax: Axes, means: Mapping[str, Estimate], *, floor: float, reported
     ax.axhline(floor, label="floor", **CHANCE | {"zorder": 4})
     if "floor" in reported:
         ax.axhline(reported["floor"], label="floor, published", **CHANCE | {"zorder": 4, "linestyle": ":"})
-    names = [TITLES[name] for name in means]
+    names = [LABELS[name] for name in means]
     ax.set_xticks(range(len(means)), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.tick_params(axis="x", length=0)
     ax.legend(loc="upper right", ncols=3)

@@ -1,4 +1,4 @@
-"""Ensembles of recurrent ring networks: weights, simulation, and a fast exact gradient through time.
+"""Ensembles of recurrent ring networks: weights and simulation.
 
     a_t = a_{t-1} + (-a_{t-1} + W h_{t-1} + U x_t + b) / tau
     h_t = f(a_t) + noise * n_t,      n_t ~ N(0, 1) for each unit, step and trial

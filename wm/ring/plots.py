@@ -25,7 +25,7 @@ from .evaluate import KEPT_BELOW_DEG, block_noise, task_of
 from .library import Ensemble
 from .network import NONLINEARITIES, outputs, simulate
 from .scores import CHANCE_DEG
-from .task import DT_MS, MEDIAN_DELAYS, Delays, Task, tuning
+from .task import DT_MS, MEDIAN_DELAYS, Delays, Task, tuning_curve
 from .tuning import direction_selectivity, preferred_direction, record, ring_units
 
 _GREYS = colormaps["Greys"].resampled(16)  # more levels of noise only cost bytes
@@ -132,7 +132,7 @@ def _span(ax: Axes, y: float, ends_ms: tuple[float, float], name: str, steps: tu
 def draw_input_tuning(ax: Axes, inputs: int = 100, shown: int = 10) -> None:
     """Response of `shown` of the input units to all directions; one of them in full colour."""
     theta = torch.linspace(0, 360, 361, dtype=torch.float64)
-    response = tuning(theta, inputs).numpy()
+    response = tuning_curve(theta, inputs).numpy()
     ax.plot(theta, response[:, :: inputs // shown], color="#C8C8C8", lw=0.8)
     ax.plot(theta, response[:, inputs // 2], color=COLORS["target"], lw=1.4)
     ax.set(xlabel="direction (deg)", ylabel="input response", yticks=(0, 0.5, 1))

@@ -7,8 +7,7 @@ Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figure 6.
 from __future__ import annotations
 
 __all__ = [
-    "distances", "epoch_rates", "group_matrix", "load_neural", "neural_distance", "pooled_p",
-    "procrustes_rows",
+    "distances", "epoch_rates", "equal_units", "group_matrix", "load_neural", "procrustes_rows", "subsampled",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from ..geometry import angular_procrustes, procrustes_matrix
+from ..geometry import procrustes_matrix
+from ..states import check_own
 from .library import Ensemble
 from .task import Delays
 from .tuning import record
@@ -81,21 +81,30 @@ def load_neural(path: str | Path) -> np.ndarray:
     """A user's neural array, (4 directions, 2 epochs, neuron), from `.npy` or dataset `rates` of an `.h5`.
 
     Directions 0, 90, 180, 270 degrees; epochs cue and delay. Give each neuron's mean rate, z-scored over
-    trials within each epoch. ValueError says what is wrong: suffix, axes, NaN, too few neurons.
+    trials within each epoch. ValueError says what is wrong: suffix, axes, NaN, too few neurons, numbers that
+    are not in the file itself (links, external storage).
     """
     path = Path(path)
     if path.suffix == ".npy":
         rates = np.load(path, allow_pickle=False)
     elif path.suffix in (".h5", ".hdf5"):
-        with h5py.File(path, "r") as file:
-            if "rates" not in file:
-                raise ValueError(f"{path}: has no dataset `rates` but {', '.join(file) or 'nothing'}")
-            rates = file["rates"][()]
+        rates = _read_hdf5(path)
     else:
         raise ValueError(
             f"{path}: neural rates are read from .npy or .h5, not {path.suffix or 'without a suffix'}"
         )
     return _check_neural(rates, str(path))
+
+
+def _read_hdf5(path: Path) -> np.ndarray:
+    with h5py.File(path, "r") as file:
+        if "rates" not in list(file):  # names only: asking the file itself would follow a link
+            raise ValueError(f"{path}: has no dataset `rates` but {', '.join(file) or 'nothing'}")
+        try:
+            check_own(file, "rates")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; save the numbers themselves") from None
+        return file["rates"][()]
 
 
 def _check_neural(rates: np.ndarray, where: str) -> np.ndarray:
@@ -110,51 +119,36 @@ def _check_neural(rates: np.ndarray, where: str) -> np.ndarray:
     return rates.astype(float)
 
 
-def neural_distance(
-    rows: Mapping[str, np.ndarray], neural: np.ndarray, *, repeats: int = 10, draws: int = 100, seed: int = 0
+def equal_units(rows: Mapping[str, np.ndarray], others: np.ndarray) -> int:
+    """How many units `subsampled` draws: the least of all networks' units and half the others' units.
+
+    Raises ValueError if the others have one unit.
+    """
+    half = others.shape[2] // 2
+    if half < 1:
+        raise ValueError(f"others have {others.shape[2]} unit; two groups need at least 2")
+    return min(half, *(family.shape[2] for family in rows.values()))
+
+
+def subsampled(
+    rows: Mapping[str, np.ndarray], others: np.ndarray, *, draws: int = 20, seed: int = 0
 ) -> pd.DataFrame:
-    """Subsampled distance of network families to neurons, one row for each family, repeat and draw.
+    """Distances of every network to each of the others, at equal numbers of units; mean over draws.
 
-    Each repeat picks a network of the family; each draw picks n neurons (group 1), n others (group 2) and n
-    model units, n = min(neurons // 2, units). Columns: `model` d(units, group 1), `floor` d(group 2, group
-    1), and `baseline` d(group 2 averaged over directions, group 1), NaN where averaging leaves nothing. rows:
-    family -> (network, 8, unit); neural: (4 directions, 2 epochs, neuron). Draws of one network and one set
-    of neurons are not independent: compare families over networks, not over draws.
+    Each draw picks n units of the other (group 1), n more of it (group 2) and n of the network, n from
+    `equal_units`, for d(network, group 1); the row ("floor", 0) is d(group 2, group 1), what two draws of
+    the same thing are apart. The published comparison draws so for one network at a time, and has neurons as
+    the only other. rows: family -> (network, 8, unit); others: (other, 8, unit'), networks or neurons.
+    Returns (family and network, other). ValueError if the others have one unit.
     """
-    neural = _check_neural(neural, "neural")
-    cells = neural.reshape(-1, neural.shape[2])
-    level = np.broadcast_to(neural.mean(axis=0), neural.shape).reshape(cells.shape)
-    found = []
-    for name, family in rows.items():
-        # the same neurons for every family: what differs are the models
-        generator = np.random.default_rng(seed)
-        for repeat in range(repeats):
-            network = family[generator.integers(len(family))]
-            n = min(cells.shape[1] // 2, network.shape[1])
-            for draw in range(draws):
-                drawn = generator.permutation(cells.shape[1])
-                one, two = drawn[:n], drawn[n : 2 * n]
-                units = network[:, generator.permutation(network.shape[1])[:n]]
-                values = (_distance(x, cells[:, one]) for x in (units, cells[:, two], level[:, two]))
-                found.append((name, repeat, draw, *values))
-    return pd.DataFrame(found, columns=["family", "repeat", "draw", "model", "floor", "baseline"])
-
-
-def _distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Distance of two shapes, NaN if the first has none (rows alike up to rounding)."""
-    if np.ptp(x, axis=0).max() < 1e-9:
-        return np.nan
-    return angular_procrustes(x, y) / _RIGHT_ANGLE
-
-
-def pooled_p(a: np.ndarray, b: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> float:
-    """Published test of equal means: share of resamples of the pool with |difference| >= the observed.
-
-    a, b: one value for each network (or draw). It is never 0: the observed difference counts as one resample.
-    """
-    a, b = np.ravel(a), np.ravel(b)
+    n = equal_units(rows, others)
+    members = [network for family in rows.values() for network in family]
     generator = np.random.default_rng(seed)
-    pool = np.concatenate([a, b])
-    means = [np.array([generator.choice(pool, len(x)).mean() for _ in range(draws)]) for x in (a, b)]
-    reached = np.abs(means[0] - means[1]) >= abs(a.mean() - b.mean())
-    return float((1 + reached.sum()) / (1 + draws))
+    found = np.zeros((draws, len(members) + 1, len(others)))
+    for draw, k in np.ndindex(draws, len(others)):
+        one, two = np.split(generator.permutation(others.shape[2])[: 2 * n], 2)
+        models = [network[:, generator.permutation(network.shape[1])[:n]] for network in members]
+        found[draw, :, k] = procrustes_matrix([*models, others[k][:, two]], [others[k][:, one]])[:, 0]
+    labels = [(name, k) for name, family in rows.items() for k in range(len(family))] + [("floor", 0)]
+    index = pd.MultiIndex.from_tuples(labels, names=["family", "network"])
+    return pd.DataFrame(found.mean(axis=0) / _RIGHT_ANGLE, index)

@@ -9,7 +9,7 @@ One step is 10 ms. The timeline of a trial, in steps::
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Delays", "MEDIAN_DELAYS", "Task", "angular_error", "grid_directions", "tuning"]
+__all__ = ["Batch", "Delays", "MEDIAN_DELAYS", "Task", "angular_error", "grid_directions", "tuning_curve"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -175,8 +175,8 @@ class Batch:
         patterns = torch.zeros(networks, 3, trials, self.task.inputs + 1, dtype=dtype, device=device)
         directions = torch.as_tensor(self.directions_deg, dtype=dtype, device=device)
         present = torch.as_tensor(self.present, dtype=dtype, device=device)
-        patterns[:, 0, :, :-1] = tuning(directions[..., 0], self.task.inputs)
-        patterns[:, 1, :, :-1] = tuning(directions[..., 1], self.task.inputs) * present[..., None]
+        patterns[:, 0, :, :-1] = tuning_curve(directions[..., 0], self.task.inputs)
+        patterns[:, 1, :, :-1] = tuning_curve(directions[..., 1], self.task.inputs) * present[..., None]
         patterns[:, 2, :, -1] = 1
         return patterns
 
@@ -199,7 +199,7 @@ class Batch:
         return self.time_course()[..., 2] > 0
 
 
-def tuning(direction_deg: Tensor, inputs: int) -> Tensor:
+def tuning_curve(direction_deg: Tensor, inputs: int) -> Tensor:
     """Response of the input units, ((1 + cos(theta - 360 i / N)) / 2)^4: (...) degrees -> (..., input)."""
     preferred = torch.arange(inputs, dtype=direction_deg.dtype, device=direction_deg.device) * (360 / inputs)
     return ((1 + torch.cos(torch.deg2rad(direction_deg[..., None] - preferred))) / 2) ** 4

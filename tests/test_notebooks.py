@@ -1,0 +1,57 @@
+"""Every notebook of the repository: well kept, listed, and drawn in smoke mode by the real runner."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wm.index import read_index
+from wm.lint import lint
+
+ROOT = Path(__file__).resolve().parents[1]
+INDEX = read_index()
+
+
+def test_every_notebook_is_in_the_index_and_in_the_readme():
+    kept = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert kept == {figure.notebook for figure in INDEX.values()}
+    assert not kept - {Path(name).name for name in re.findall(r"\(([^)]+\.ipynb)\)", readme())}
+
+
+def test_every_published_figure_and_claim_sheet_belongs_to_a_notebook():
+    figures = {path.stem for path in (ROOT / "figures").glob("*.png")}
+    assert figures == {panel for figure in INDEX.values() for panel in figure.figures}
+    assert {path.stem for path in (ROOT / "figures/claims").glob("*.json")} == set(INDEX)
+
+
+@pytest.mark.parametrize("number", INDEX)
+def test_a_notebook_is_well_kept(number):
+    assert lint(ROOT / "notebooks" / INDEX[number].notebook) == []
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(1200)
+def test_all_notebooks_draw_in_smoke_mode(tmp_path):
+    """As `./run_all.sh --smoke` does; nothing is skipped, nothing is published."""
+    folders = {"WM_RESULTS": str(tmp_path / "results"), "WM_FIGURES": str(tmp_path / "figures")}
+    done = subprocess.run(
+        [sys.executable, "-m", "wm.workflow", "--smoke"],
+        env=os.environ | folders | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for number, figure in INDEX.items():
+        folder = tmp_path / "results/smoke" / number
+        assert json.loads((folder / "done.json").read_text())["status"] == "ok"
+        assert all((folder / f"{panel}.png").stat().st_size <= 100_000 for panel in figure.figures)
+        assert json.loads((folder / "claims.json").read_text())["claims"]
+    assert not (tmp_path / "figures").exists()
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
