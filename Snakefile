@@ -1,7 +1,7 @@
 # The figures as rules, made from notebooks/figures.toml. The usual way in is ./run_all.sh; with Snakemake alone
 #   snakemake --cores 2 --keep-going --rerun-triggers mtime ring       (--config smoke=true for the small ones)
 # draws the same. Shipped networks are inputs here: only retrain-<system> trains, and only if asked for by name.
-import shlex
+from shlex import quote
 import sys
 
 from wm import manifest, paths
@@ -10,9 +10,10 @@ from wm.workflow import retrainable, targets
 
 SMOKE = str(config.get("smoke", False)).lower() == "true"
 RESULTS = paths.results() / "smoke" if SMOKE else paths.results()
+DEVICE = quote(str(config.get("device", "cpu")))
 INDEX = read_index()
 INPUTS = manifest.refresh(INDEX, RESULTS, smoke=SMOKE)
-WM = f"{shlex.quote(sys.executable)} -m wm"
+WM = f"{quote(sys.executable)} -m wm"
 
 
 workdir: str(RESULTS)
@@ -30,7 +31,9 @@ for system in retrainable(INDEX):
 
     rule:
         name: f"retrain-{system}"
-        shell: f"{WM} train {system} --all"
+        # A killed retraining goes on from its checkpoints; a finished one leaves none.
+        shell: f"{WM} train {system} --all --device {DEVICE} --checkpoint retrain/{system} && "
+            f"{WM} states {system} && rm -rf retrain/{system}"
 
 
 rule figure:

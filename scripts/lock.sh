@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compiles requirements.lock from pyproject.toml. Needs uv; nothing else in the project does.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+CDPATH="" cd "$(dirname "$0")/.."
 lock=$(mktemp)
 trap 'rm -f "$lock"' EXIT
 cat > "$lock" <<'HEAD'

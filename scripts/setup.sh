@@ -1,30 +1,27 @@
 # Sourced by run_all.sh and run_tests.sh: finds or makes the environment, sets PYTHON. Bash 3.2 is enough.
 # The active conda or virtual environment is used if it meets pyproject.toml; else .venv holds requirements.lock.
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+ROOT=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=$ROOT/.venv
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
 say() { echo "$*" >&2; }
 give_up() { say "$*"; exit 1; }
 
-find_python() {   # a Python that requirements.lock is made for
-    local name
+find_python() {   # a Python that requirements.lock is made for and that can make environments
+    local name bare=
     for name in python3 python3.13 python3.12 python3.11; do
-        if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
-            command -v "$name"
-            return
-        fi
+        "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || continue
+        bare=$(command -v "$name")
+        if "$name" -c 'import ensurepip' 2>/dev/null; then echo "$bare"; return; fi
     done
-    return 1
+    [ -z "$bare" ] || give_up "$bare has no ensurepip: install it (Debian: apt install python3-venv) and run this again"
+    give_up "wm needs Python 3.11, 3.12 or 3.13: install one (Debian: apt install python3 python3-venv)"
 }
 
 make_venv() {
     local python
-    python=$(find_python) ||
-        give_up "wm needs Python 3.11, 3.12 or 3.13: install one (Debian: apt install python3 python3-venv)"
-    "$python" -c 'import ensurepip' 2>/dev/null ||
-        give_up "$python has no ensurepip: install it (Debian: apt install python3-venv) and run this again"
+    python=$(find_python) || exit 1
     say "making $VENV with $python"
     "$python" -m venv --clear "$VENV"
 }
@@ -48,12 +45,6 @@ use_venv() {
     [ -f "$VENV/lock.stamp" ] && [ "$(cat "$VENV/lock.stamp")" = "$stamp" ] || echo "$stamp" > "$VENV/lock.stamp"
 }
 
-install_wm() {   # so that notebooks opened by hand find wm, too; the scripts do without
-    (cd / && PYTHONPATH='' "$PYTHON" -c 'import wm' 2>/dev/null) ||
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$ROOT" ||
-        say "wm itself could not be installed into this environment: notebooks opened by hand will not find it"
-}
-
 set_up() {   # set_up [extra ...]
     local active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}} missing
     PYTHON=$active/bin/python
@@ -65,5 +56,5 @@ set_up() {   # set_up [extra ...]
         say "the active environment $active lacks $missing: using $VENV"
         use_venv "$@"
     fi
-    install_wm
+    "$PYTHON" -I "$ROOT/scripts/link_wm.py" || true   # notebooks opened by hand find wm; the scripts do without
 }

@@ -66,6 +66,20 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def shipped_data_stays():
+    """Fail the session if a test wrote to what the repository ships."""
+    before = shipped()
+    yield
+    assert shipped() == before, "a test changed data/, data_npy/ or data_json/ of the repository"
+
+
+def shipped() -> dict[Path, tuple[int, int]]:
+    root = Path(__file__).resolve().parents[1]
+    files = (path for folder in ("data", "data_npy", "data_json") for path in (root / folder).rglob("*"))
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture(autouse=True, scope="session")
 def no_network():
     """Only this machine can be reached: kernels need its loopback, nothing needs more."""
     with pytest.MonkeyPatch.context() as patch:

@@ -36,8 +36,9 @@ def calls(monkeypatch):
     """Training replaced by a note of what would be trained."""
     noted = []
 
-    def note(config, networks, *, seeds, device, checkpoint):
-        noted.append(SimpleNamespace(config=config, seeds=seeds, device=device, checkpoint=checkpoint))
+    def note(config, networks, **options):
+        noted.append(SimpleNamespace(config=config, **options))
+        seeds = options["seeds"]
         assert networks == len(seeds)
         names = [f"{config.family}-{seed:0>2}" for seed in seeds]
         return SimpleNamespace(names=names, records=[{"scores": {"error_deg": 7.0}} for _ in names])
@@ -169,7 +170,7 @@ def test_all_families(wm, calls, roots):
         ("train ring.hdreshufle", "unknown ring family 'hdreshufle': did you mean hdreshuffle"),
         ("train ring", "name one family, or `wm train ring --all`; families: ring.wmd, "),
         ("train ring.rt --all", "name one family, or `wm train ring --all`"),
-        ("train ring.rt --unts=5", "unknown option --unts: did you mean --units?"),
+        ("train ring.rt --unts=5", "unknown option --unts: did you mean units?"),
         ("train ring.rt --bogus", "unknown option --bogus: see wm train ring.rt --help"),
         ("train ring.rt --family it", "unknown option --family: see"),
         ("train ring --all --units 5", "unknown option --units"),
@@ -178,12 +179,13 @@ def test_all_families(wm, calls, roots):
         ("train ring.rt --units", "[Mm]issing value for argument '--net-size/--units'"),
         ("train ring.rt --units 1", "wm: units must be .* at least 4, got 1; see wm train ring.rt --help"),
         ("train ring.rt --networks 0", "--networks must be 1 or more, got 0"),
+        ("train ring.rt --networks 2 --seeds a b c", "--seeds says how many networks there are: leave"),
         ("train ring.rt --seeds 1 1", "--seeds must differ, got 1 1"),
         ("train ring.rt --device gpu", "--device must be cpu, cuda or cuda:N, got gpu"),
-        ("states", "unknown system '': there are .*ring"),
+        ("states", "name a system: wm states SYSTEM; there are .*ring"),
         ("states rng", "unknown system 'rng': did you mean ring?"),
         ("show nothing", "there is no file or network 'nothing': wm show lists what there is"),
-        ("show ring/nothing", "nothing: there is no such network"),
+        ("show ring/nothing", "nothing: there is no such network: `wm show` lists the 0 that there are"),
         ("verify --all", "unknown option --all: see wm verify --help"),
         ("trian ring.rt", "unknown command 'trian': did you mean train?; see wm --help"),
         ("", "unknown command '': there are train, states, show, verify"),
@@ -194,16 +196,16 @@ def test_what_is_not_understood_is_told_in_one_line(wm, calls, words, said):
     assert not calls
 
 
-def test_networks_with_other_settings_are_replaced_only_if_asked(wm, calls):
+def test_replacing_is_passed_on(wm, calls):
+    for words in (["--seeds", 1], ["--seeds", 1, "--overwrite"]):
+        assert wm("train", "ring.rt", *words)[0] == 0
+    assert [call.overwrite for call in calls] == [False, True]
+
+
+def test_networks_with_other_settings_are_not_replaced(wm):
     save("rt-01")
-    assert "ring/rt-01 is saved with another units, trials: " in refused(
-        wm("train", "ring.rt", "--networks", 2, "--units", 10, "--trials", 8)
-    )
-    assert not calls
-    assert wm("train", "ring.rt", "--networks", 2, "--units", 10, "--overwrite")[0] == 0
-    assert wm("train", "ring.rt", "--networks", 2)[0] == 0  # the same settings: trained again
-    (save("rt-01") / "history.json").unlink()
-    assert wm("train", "ring.rt", "--networks", 2, "--units", 10)[0] == 0  # nothing to lose
+    told = refused(wm("train", "ring.rt", *SMALL, "--seeds", 1))
+    assert "ring/rt-01 is saved with another" in told and "overwrite" in told
 
 
 # ---------------------------------------------------------------- failures
@@ -274,11 +276,14 @@ def test_show_lists_networks_and_figures(wm):
     for k, error in enumerate((1.0, 5.0, 6.0)):
         save(f"rt-0{k}", scores={"error_deg": error, "error_repeats_deg": [1.0]})
     save("x-1", system="nback", scores={"accuracy": 0.5})
+    save("bare-0", scores=None)
+    save("rt-03", scores={"kept": 1, "error_mse": None, "note": "odd"})
     (save("it-00") / "weights.safetensors").write_bytes(b"cut")
     paths.figures().mkdir()
     (paths.figures() / "14a.png").touch()
     out = " ".join(wm("show")[1].split())
-    assert " nback.x 1 accuracy 0.5 " in out and " ring.rt 3 error_deg 5 " in out
+    assert " nback.x 1 accuracy 0.5 " in out and " ring.rt 4 error_deg 5, kept 1 " in out
+    assert " ring.bare 1 no scores " in out
     assert " 1 cannot be read: wm verify says why " in out and out.endswith("figures: 14a")
 
 
@@ -327,10 +332,11 @@ def test_show_refuses_files_of_another_kind(wm, roots):
 
 
 def test_verify_counts_files_and_lists_problems(wm):
-    assert wm("verify") == (0, "0 files checked, no problems\n", "")
+    code, out, _ = wm("verify")
+    assert code == 1 and "check WM_DATA" in out and out.endswith("\n0 files checked, 1 problem\n")
     place = save()
-    assert wm("verify") == (0, "3 files checked, no problems\n", "")
+    assert wm("verify", "--record") == wm("verify") == (0, "4 files checked, no problems\n", "")
     (place / "history.json").write_text("{}")
     code, out, err = wm("verify")
-    assert (code, err) == (1, "") and out.endswith("\n3 files checked, 1 problem\n")
+    assert (code, err) == (1, "") and out.endswith("\n4 files checked, 1 problem\n")
     assert f"{place / 'history.json'}: the content does not match the sha256 in network.json: restore" in out

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ echo "$0 $*" >> "$CALLS"
 case "$*" in
     "-m pip "*) exit 0 ;;
     "-m venv "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; exit 0 ;;
-    *ensurepip*) exit "${{NO_ENSUREPIP:-0}}" ;;
+    *ensurepip*) [ "$0" != "${{NO_ENSUREPIP:-}}" ]; exit ;;
+    *link_wm*) exit 0 ;;
 esac
 exec {sys.executable} "$@"
 """
@@ -155,18 +157,69 @@ def test_no_environment_makes_one_once_and_a_new_lock_renews_it(clone):
     assert "requirements.lock" not in set_up(clone)[2]
 
 
-def test_missing_ensurepip_is_told_in_a_line(clone, monkeypatch):
-    monkeypatch.setenv("NO_ENSUREPIP", "1")
+def other_pythons(clone: Path, script: str) -> None:
+    for name in ("python3.11", "python3.12", "python3.13"):
+        (clone / "bin" / name).write_text(script)
+        (clone / "bin" / name).chmod(0o755)
+
+
+def test_python_without_ensurepip_is_passed_over_and_told_in_a_line_if_there_is_no_other(clone, monkeypatch):
+    monkeypatch.setenv("NO_ENSUREPIP", str(clone / "bin/python3"))
+    other_pythons(clone, FAKE_PYTHON)
+    assert f"making {clone}/.venv with {clone}/bin/python3.13" in set_up(clone)[2]
+    other_pythons(clone, "#!/bin/sh\nexit 1\n")
+    (clone / ".venv/bin/python").unlink()
     code, _, said = set_up(clone)
     assert code == 1 and re.search("has no ensurepip: install it .Debian: apt install python3-venv", said)
 
 
 def test_missing_python_is_told_in_a_line(clone):
     (clone / "bin/python3").write_text("#!/bin/sh\nexit 1\n")
-    for name in ("python3.11", "python3.12", "python3.13"):
-        (clone / "bin" / name).symlink_to(clone / "bin/python3")
+    other_pythons(clone, "#!/bin/sh\nexit 1\n")
     code, _, said = set_up(clone)
     assert code == 1 and "wm needs Python 3.11, 3.12 or 3.13: install one" in said
+
+
+def link(clone: Path, environment: Path) -> tuple[int, str]:
+    """Exit code and words of `scripts/link_wm.py` of a clone, run by the Python of an environment."""
+    for name in ("scripts/link_wm.py", "wm/__init__.py"):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_bytes((ROOT / name).read_bytes())
+    (clone / "wm/__main__.py").write_text("import sys, wm; sys.stdout.write(wm.__file__)")
+    if not environment.exists():
+        venv.create(environment, symlinks=True)
+    command = [environment / "bin/python", "-I", clone / "scripts/link_wm.py"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_wm_is_found_from_anywhere_and_has_a_command(clone, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    clone /= "a clone"
+    environment = clone / ".venv"
+    assert link(clone, environment) == (0, "")
+    command = [environment / "bin/wm"]
+    found = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=60).stdout
+    assert found == str(clone / "wm/__init__.py")
+    (path,) = environment.glob("lib/python*/site-packages/wm.pth")
+    before = path.stat().st_mtime_ns
+    assert link(clone, environment) == (0, "") and path.stat().st_mtime_ns == before
+    path.write_text("/nowhere\n")  # the folder was moved
+    assert link(clone, environment) == (0, "") and path.read_text() == f"{clone}\n"
+
+
+def test_other_wm_and_an_environment_that_cannot_be_written_to_are_told_in_a_line(clone):
+    environment = clone / "active environment"
+    assert link(clone, environment) == (0, "")
+    code, said = link(clone / "other", environment)
+    assert code == 1 and said == (
+        f"in the environment {environment}, wm is {clone}: notebooks opened by hand take that one\n"
+    )
+    (path,) = environment.glob("lib/python*/site-packages/wm.pth")
+    path.unlink()
+    path.mkdir()
+    code, said = link(clone, environment)
+    assert code == 1 and said == f"{path} cannot be written: notebooks opened by hand do not find wm there\n"
 
 
 def test_help_needs_no_environment(tmp_path):
@@ -231,11 +284,13 @@ def tiny(roots):
     return roots
 
 
+def record(**changes) -> dict:
+    return {"mode": "full", "seconds": 1.0, "outputs": {}, "claims": {}} | changes
+
+
 def draw_by_hand(results: Path) -> None:
     for number in read_index():
-        for name, content in ((f"{number}a.png", "drawn"), ("done.json", '{"figures": {}}')):
-            (results / number).mkdir(exist_ok=True)
-            (results / number / name).write_text(content)
+        write_json(results / number / "done.json", record())
 
 
 def what_is_stale(roots: Path) -> dict[str, str]:
@@ -274,11 +329,13 @@ def test_spoilt_results_are_stale(tiny):
     what_is_stale(tiny)
     draw_by_hand(tiny / "results")
     (tiny / "results/13/done.json").write_text("{")
-    (tiny / "results/14/done.json").write_text('{"figures": {"14a.png": "0"}}')
-    (tiny / "results/20/done.json").write_text('{"figures": {"gone.png": "0"}}')
+    write_json(tiny / "results/14/done.json", record(outputs={"14a.png": "0", "claims.json": "0"}))
+    write_json(tiny / "results/20/done.json", record(mode="smoke"))
     reasons = what_is_stale(tiny)
-    assert "cannot be read" in reasons["13"] and "gone.png: is missing" in reasons["20"]
-    assert reasons["14"] == "no longer as drawn: 14a.png"
+    assert "cannot be read" in reasons["13"] and reasons["20"] == "is of a smoke run"
+    assert reasons["14"] == "no longer as drawn: 14a.png, claims.json"
+    write_json(tiny / "results/20/done.json", {"figures": {}})
+    assert what_is_stale(tiny)["20"] == "is not the record of a run"
 
 
 def test_figure_across_systems_depends_on_those_it_reads(tiny):
@@ -295,6 +352,8 @@ def test_manifest_is_only_written_when_its_content_changes(tiny):
     before = [path.stat().st_mtime_ns for path in written]
     assert manifest.refresh(read_index(), tiny / "results")["13"] == written
     assert [path.stat().st_mtime_ns for path in written] == before
+    shared = json.loads((tiny / "results/manifests/shared.json").read_text())
+    assert shared.keys() == {"shared.py", "numpy", "scipy", "torch", "scikit-learn", "matplotlib"}
 
 
 # --- the workflow -----------------------------------------------------------------------------------------
@@ -310,7 +369,7 @@ def test_targets_are_numbers_systems_and_all(tiny):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["15"], "unknown target '15': did you mean 1"),
+        (["15"], "unknown target '15': there are all, ring, nback, 13"),
         (["rign", "nbak"], "did you mean ring.\nunknown target 'nbak': did you mean nback"),
         (["zzzzzz"], "unknown target 'zzzzzz': there are all, ring, nback, 13"),
         (["retrain-ring", "13"], "retrain first, then draw"),
@@ -323,11 +382,56 @@ def test_wrong_targets_are_refused(tiny, names, message):
 
 def test_not_understood_is_exit_code_2(tiny, capsys):
     assert workflow.main(["rign"]) == 2
-    assert "did you mean ring" in capsys.readouterr().out
+    assert "did you mean ring" in capsys.readouterr().err
+    assert workflow.main(["--smoke", "retrain-ring"]) == 2
+    assert "retrain-<system> has no such mode" in capsys.readouterr().err
+    assert workflow.main(["13", "--device", "cuda"]) == 2
+    assert "--device is for retrain-<system>" in capsys.readouterr().err
+    for jobs in ("0", "abc"):
+        with pytest.raises(SystemExit, match="2"):
+            workflow.main(["--jobs", jobs])
+        assert f"--jobs: {jobs} is not a number of notebooks, 1 or more" in capsys.readouterr().err
     (tiny / "notebooks/figures.toml").write_text("[13")
     assert workflow.main([]) == 2
-    with pytest.raises(SystemExit, match="2"):
-        workflow.main(["--jobs", "0"])
+
+
+def test_place_that_cannot_be_written_to_is_exit_code_5(tiny, capsys, monkeypatch):
+    (tiny / "file").write_text("")
+    (tiny / "results").mkdir()
+    (tiny / "results/13").write_text("")
+    for place in ("/proc/foo", tiny / "file", tiny / "file/below", tiny / "results"):
+        monkeypatch.setenv("WM_RESULTS", str(place))
+        assert workflow.main(["13"]) == 5
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and said.startswith(str(place)) and "choose another place" in said
+
+
+SMOKE_CLAIMS = '{"notebook": "13", "system": "ring", "smoke": true, "claims": []}'
+
+
+@pytest.mark.parametrize("content", ["[]", "{", SMOKE_CLAIMS])
+def test_foreign_claims_are_told_and_the_rest_goes_on(tiny, capsys, content):
+    what_is_stale(tiny)
+    draw_by_hand(tiny / "results")
+    for number in ("13", "99"):
+        sheet = tiny / f"figures/claims/{number}.json"
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        sheet.write_text(content)
+        assert workflow.main([]) == 1
+        said = capsys.readouterr()
+        assert said.err.startswith(str(sheet)) and said.err.count("\n") == 1
+        assert "13_topic" in said.out and not (tiny / "figures/CLAIMS.md").exists()
+        sheet.unlink()
+
+
+def test_retraining_trains_and_measures_where_it_is_told_and_goes_on_from_checkpoints(tiny, capfd):
+    assert workflow.main(["retrain-ring", "--device", "cuda", "--", "--dry-run", "--printshellcmds"]) == 0
+    command = (
+        "-m wm train ring --all --device cuda --checkpoint retrain/ring && .* -m wm states ring && "
+        "rm -rf retrain/ring"
+    )
+    said = capfd.readouterr()
+    assert re.search(command, said.out + said.err)
 
 
 def test_dry_run_says_what_and_why(tiny, capsys):
@@ -338,9 +442,9 @@ def test_dry_run_says_what_and_why(tiny, capsys):
 
 
 def test_held_results_are_exit_code_3(tiny, capsys):
-    with workflow.Workplace(tiny / "results", ()).locked():
+    with workflow.RunFolder(tiny / "results", ()).locked():
         assert workflow.main(["13"]) == 3
-    assert f"held by process {os.getpid()}" in capsys.readouterr().out
+    assert f"held by process {os.getpid()}" in capsys.readouterr().err
 
 
 @pytest.mark.notebook
@@ -390,7 +494,8 @@ def test_stopping_ends_the_notebooks_soon_and_publishes_nothing(tiny):
     write_json(tiny / "notebooks/20_topic.ipynb", notebook("import time\ntime.sleep(100)"))
     process = subprocess.Popen([sys.executable, "-m", "wm.workflow", "20"], cwd=ROOT)
     deadline = time.monotonic() + 60
-    while not (tiny / "results/20/run.json").exists() and time.monotonic() < deadline:
+    while not (tiny / "results/20/run.json").exists():
+        assert time.monotonic() < deadline, "the notebook did not start"
         time.sleep(0.2)
     process.terminate()
     assert process.wait(timeout=20) == 143

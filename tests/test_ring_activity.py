@@ -11,7 +11,9 @@ from wm import ring, style
 from wm.ring import activity
 from wm.ring.connectivity import functional_connectivity
 from wm.ring.library import Ensemble
-from wm.ring.tuning import THRESHOLDS, Trajectory, preference_trajectory, record, ring_units
+from wm.ring.task import Delays
+from wm.ring.trial import run_trial
+from wm.ring.tuning import Trajectory, preference_trajectory, record, ring_units
 
 
 @pytest.fixture(autouse=True)
@@ -44,55 +46,21 @@ def inverted():
 
 @pytest.fixture
 def table():
-    rows = {"family": ["sa"] * 4, "kept": [True, True, True, False], "structural": [0.2, 0.4, 0.3, 9.0]}
-    rows |= {"functional": [1.0, 0.5, np.nan, -3.0], "error_deg": [6.0, 8.0, 10.0, 50.0]}
-    return pd.DataFrame(rows | {"error_no_distractor_deg": [4.0, 5.0, 6.0, 40.0]})
+    rows = {"kept": [True, True, True, False], "structural": [0.2, 0.4, 0.3, 9.0]}
+    return pd.DataFrame(rows | {"functional": [1.0, 0.5, np.nan, -3.0]})
 
 
 def points(ax):
     return np.concatenate([some.get_offsets() for some in ax.collections])
 
 
-def test_trial_sorts_others_before_ring_units_and_each_by_preference(gated):
-    network, recording = gated
-    trial = activity.run_trial(network, recording, target_deg=90, distractor_deg=180)
-    assert trial.rates.shape == (265, 100) and trial.ring.sum() == 50 and not trial.ring[:50].any()
-    assert (np.diff(trial.preferred_deg[:50]) >= 0).all() and (np.diff(trial.preferred_deg[50:]) >= 0).all()
-    strongest = trial.preferred_deg[50:][trial.rates[-1, 50:].argmax()]
-    assert abs(strongest - 90) < 15  # gates keep the distractor out
-    assert trial.landmarks["target"] == 15 and trial.landmarks["go"] == 165
-
-
-def test_trial_has_noise_only_if_asked(gated):
-    network, recording = gated
-    runs = [
-        activity.run_trial(network, recording, target_deg=90, distractor_deg=180, noise=noise).rates
-        for noise in (0.0, 0.1, 0.1)
-    ]
-    assert (runs[0] >= 0).all() and (runs[1] < 0).any()
-    np.testing.assert_array_equal(runs[1], runs[2])
-
-
-def test_activity_map_shows_rates_bands_and_directions(ax, gated):
-    network, recording = gated
-    trial = activity.run_trial(network, recording, target_deg=90, distractor_deg=180)
-    activity.draw_activity(ax, trial, highest=0.7)
-    activity.label_events(ax, trial)
-    image = ax.images[0]
-    np.testing.assert_array_equal(image.get_array(), trial.rates.T)
-    assert image.get_clim() == (0, 0.7) and image.get_extent() == pytest.approx([-0.15, 2.5, 100, 0])
-    bands = [(band.get_x(), band.get_x() + band.get_width()) for band in ax.patches]
-    assert np.allclose(bands, [(0, 0.1), (0.6, 0.7)])
-    assert [text.get_text() for text in ax.texts] == ["target", "distractor", "go"]
-    rows = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "<"]
-    np.testing.assert_allclose(trial.preferred_deg[np.int_(rows)], (90, 180), atol=8)
-
-
-def test_trajectories_are_drawn_for_ring_units_with_strength_as_opacity(ax):
+def test_trajectories_are_drawn_for_ring_units_with_strength_as_opacity(ax, gated):
     paths = np.array([[[0.0, 90], [10, 90], [20, 90]]])
     strength = np.array([[[0.0, 1], [0.5, 1], [1, 1]]])
-    trajectory = Trajectory(np.arange(15, 18), paths, strength)
-    activity.draw_trajectory(ax, trajectory, np.array([[True, False]]))
+    trajectory = Trajectory(np.arange(12, 15), paths, strength)
+    trial = run_trial(*gated, (90, 180), delays=Delays(12, 50, 140))
+    activity.draw_trajectory(ax, trajectory, np.array([[True, False]]), trial)
+    assert (ax.patches[0].get_x(), ax.patches[0].get_width()) == (0, 100)  # the target
     (lines,) = ax.collections
     np.testing.assert_array_equal(lines.get_segments(), [[[0, 0], [10, 10]], [[10, 10], [20, 20]]])
     assert lines.get_colors()[:, 3].tolist() == [0.5, 1]
@@ -102,7 +70,8 @@ def test_trajectories_are_drawn_for_ring_units_with_strength_as_opacity(ax):
 def test_trajectories_of_the_inverting_units_end_half_a_turn_away(ax, inverted):
     network, recording = inverted
     mask = ring_units(recording)
-    activity.draw_trajectory(ax, preference_trajectory(network, directions=8), mask)
+    trial = run_trial(network, recording, (90, 180))
+    activity.draw_trajectory(ax, preference_trajectory(network, directions=8), mask, trial)
     assert len(ax.collections) == mask.sum() == 100
     paths = [lines.get_segments() for lines in ax.collections]  # [unit][segment][end, axis]
     travelled = np.array([abs(path[-1][1, 1] - path[10][0, 1]) for path in paths])
@@ -117,7 +86,7 @@ def test_change_bars_are_the_example_and_marks_the_mean(ax, place, centre):
     bar = ax.patches[0]
     assert bar.get_x() + bar.get_width() / 2 == pytest.approx(centre)
     assert to_rgba(bar.get_facecolor())[:3] == to_rgba(style.COLORS["it"])[:3]
-    marks = [box.lines[0].get_ydata()[0] for box in ax.containers if hasattr(box, "has_yerr")]
+    marks = [line.get_ydata()[0] for line in ax.lines]
     assert marks == [70, 30, 0, 0, 0]
 
 
@@ -133,19 +102,11 @@ def test_connectivity_shows_the_means_their_error_and_the_cosine(ax, inverted):
 
 
 def test_factors_are_points_at_the_edge_if_beyond(ax, table):
-    activity.draw_factors(ax, table, "sa")
+    activity.draw_factors(ax, "sa", table)
     drawn = points(ax)
     assert sorted(map(tuple, drawn[np.isfinite(drawn).all(axis=1)])) == [(0.2, 1.0), (0.4, 0.5), (1.5, -0.2)]
     structural, functional = ax.lines[0].get_data()
     np.testing.assert_allclose(structural * functional, 0.25)
-
-
-def test_errors_join_both_conditions_of_each_network(ax, table):
-    activity.draw_errors(ax, table, "sa", place=2)
-    joined = [line.get_xydata().tolist() for line in ax.lines if len(line.get_xdata()) == 2]
-    expected = [[[2, a], [3, b]] for a, b in ((40, 50), (4, 6), (5, 8), (6, 10))]
-    assert all(pair in joined for pair in expected)
-    assert [box.lines[0].get_ydata()[0] for box in ax.containers] == [5, 8]  # of the kept ones
 
 
 def test_design_is_drawn_in_groups(ax, gated, inverted):
@@ -164,22 +125,3 @@ def test_trained_networks_have_no_design():
     network = Ensemble(config, ["wmd-00"], ["0"], ring.initial(config, ["0"]), None, [])
     with pytest.raises(ValueError, match="wmd-00 is fully trained"):
         activity.design_order(network)
-
-
-@pytest.mark.parametrize("preset", ["example", "template"])
-def test_unit_classes_agree_with_ring_units(ax, gated, preset):
-    target, distractor = activity.class_spread(gated[1])
-    high, low = THRESHOLDS[preset]
-    mask = ring_units(gated[1], preset)
-    np.testing.assert_array_equal((target > high) & (distractor < low), mask)
-    activity.draw_unit_classes(ax, gated[1], preset=preset)
-    others, filled = (some.get_offsets() for some in ax.collections)
-    assert len(filled) == mask.sum() and len(others) == (~mask).sum()
-    np.testing.assert_allclose(filled, np.stack([target[mask], distractor[mask]], axis=1))
-
-
-def test_summary_has_kept_and_all_networks(table):
-    text = activity.summary(table, {"error_deg": "error", "functional": "F"})
-    assert list(text.index) == [("SA", "kept (3)"), ("SA", "all (4)")] and list(text) == ["error", "F"]
-    assert text.loc[("SA", "kept (3)"), "error"] == "8 ± 2 (8)"
-    assert text.loc[("SA", "kept (3)"), "F"] == "0.75 ± 0.35 (0.75)"

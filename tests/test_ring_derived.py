@@ -57,6 +57,15 @@ def test_the_table_holds_what_the_analyses_give(saved):
     assert np.allclose(own.change_144_180_percent, 100 * (change > 144).sum(1) / mask.sum(1), rtol=1e-4)
 
 
+def test_by_family_gives_the_first_networks_of_each(saved):
+    derived.measure()
+    found = derived.by_family(["it", "hdratio"], first=1)
+    assert [(family, *rows.network) for family, rows in found.items()] == [("it", "it-00"), ("sa", "sa-00")]
+    assert len(derived.by_family(["sa"])["sa"]) == 2
+    with pytest.raises(ValueError, match="no networks of rt, g: measure them"):
+        derived.by_family(["sa", "rt", "g"])
+
+
 def test_epoch_rates_come_back_in_the_order_of_the_table(saved):
     derived.measure(["it", "hdratio"])
     found = derived.shipped_epoch_rates()

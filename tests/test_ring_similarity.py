@@ -12,8 +12,8 @@ from wm.ring.library import Ensemble
 from wm.ring.similarity import (
     distances,
     epoch_rates,
-    group_matrix,
     equal_units,
+    group_matrix,
     load_neural,
     procrustes_rows,
     subsampled,
@@ -110,6 +110,56 @@ def test_group_matrix_leaves_out_a_network_with_itself():
 # --- neurons
 
 
+def test_neurons_made_of_a_family_are_as_near_to_it_as_to_themselves(rows, own_randomness):
+    neural = noisy(rows["rt"][0], 120)
+    found = subsampled({"rt": rows["rt"][:1], "sa": rows["sa"]}, neural.reshape(1, 8, 120), draws=10)[0]
+    assert found["rt", 0] < found["sa", 0] - 0.05
+    assert abs(found["rt", 0] - found["floor", 0]) < 0.05  # as like as two draws of the neurons
+
+
+def test_the_floor_is_zero_for_one_pattern_and_rises_with_noise_and_few_neurons(rows):
+    def floor(neural):
+        return subsampled({"rt": rows["rt"]}, neural.reshape(1, 8, -1), draws=5).loc[("floor", 0), 0]
+
+    generator = np.random.default_rng(0)
+    gains = generator.normal(size=(1, 80))  # all neurons carry one pattern: any two draws have one shape
+    assert floor(generator.normal(size=(8, 1)) * gains) < 1e-6
+    assert floor(noisy(rows["rt"][0], 120)) < floor(noisy(rows["rt"][0], 120, noise=1))
+    assert floor(noisy(rows["rt"][0], 120)) < floor(noisy(rows["rt"][0], 20))
+
+
+def test_halves_of_one_population_are_nearest_and_copies_alike(own_randomness):
+    states = np.random.default_rng(0).normal(size=(8, 3))
+    others = (states @ np.random.default_rng(1).normal(size=(3, 240)))[None]
+    random = np.random.default_rng(2).normal(size=(2, 8, 90))
+    table = subsampled({"sa": others[:, :, ::3], "it": random}, others, draws=5)
+    assert list(table.index) == [("sa", 0), ("it", 0), ("it", 1), ("floor", 0)]
+    floor, same = table.loc[("floor", 0), 0], table.loc[("sa", 0), 0]
+    assert 0 < floor < 0.2 and abs(same - floor) < 0.08
+    assert (table.loc["it"] > 3 * floor).all(axis=None)
+
+
+def test_subsampled_is_the_plain_distance_when_all_units_are_drawn(rows):
+    neural = noisy(rows["sa"][0], 200).reshape(1, 8, 200)
+    found = subsampled({"sa": rows["sa"]}, neural, draws=3, seed=4)
+    generator = np.random.default_rng(4)
+    wanted = []
+    for _ in range(3):
+        one, two = np.split(generator.permutation(200), 2)
+        generator.permutation(100)
+        pairs = (rows["sa"][0], neural[0][:, two])
+        wanted.append([angular_procrustes(x, neural[0][:, one]) * 2 / np.pi for x in pairs])
+    assert np.allclose(found[0], np.mean(wanted, axis=0))
+
+
+def test_equal_units_are_the_least_and_half_of_the_others(rows):
+    assert equal_units(rows, np.zeros((1, 8, 500))) == 60  # the I/T network has 60
+    assert equal_units(rows, np.zeros((1, 8, 93))) == 46
+    for refused in (equal_units, subsampled):
+        with pytest.raises(ValueError, match="others have 1 unit; two groups need at least 2"):
+            refused(rows, np.zeros((1, 8, 1)))
+
+
 def test_neural_files_come_back_as_saved(tmp_path):
     neural = np.random.default_rng(0).normal(size=(4, 2, 7))
     np.save(tmp_path / "a.npy", neural.astype(np.float32))
@@ -147,3 +197,25 @@ def test_neural_files_of_another_kind_are_refused(tmp_path):
         load_neural(tmp_path / "a.mat")
     with pytest.raises(ValueError, match="without a suffix"):
         load_neural(tmp_path / "a")
+
+
+def test_neural_files_that_point_elsewhere_are_refused(tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["rates"] = np.zeros((4, 2, 7))
+    (tmp_path / "raw").write_bytes(bytes(448))
+    layout = h5py.VirtualLayout((4, 2, 7), float)
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "rates", (4, 2, 7))
+    makers = {
+        "ExternalLink": lambda file: file.update(rates=h5py.ExternalLink("other.h5", "rates")),
+        "SoftLink": lambda file: file.update(a=np.zeros((4, 2, 7)), rates=h5py.SoftLink("a")),
+        "external storage": lambda file: file.create_dataset(
+            "rates", (4, 2, 7), float, external=[(str(tmp_path / "raw"), 0, 448)]
+        ),
+        "virtual dataset": lambda file: file.create_virtual_dataset("rates", layout),
+        "Group": lambda file: file.create_group("rates"),
+    }
+    for k, (message, make) in enumerate(makers.items()):
+        with h5py.File(tmp_path / f"{k}.h5", "w") as file:
+            make(file)
+        with pytest.raises(ValueError, match=rf"{k}\.h5: .*{message}.*save the numbers themselves"):
+            load_neural(tmp_path / f"{k}.h5")

@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wm
-from wm import paths, store
-from wm.files import is_sealed, seal, to_json, write_all
+from wm import paths
+from wm.files import is_sealed, read_json, seal, sha256, to_json, write_all, write_atomic
 from wm.store import (
     CannotWrite,
     DamagedFile,
@@ -32,13 +32,12 @@ from wm.store import (
     list_networks,
     load_network,
     load_states,
-    read_json,
     read_table,
     save_network,
     save_states,
+    saved_files,
     states_info,
     verify,
-    write_atomic,
     write_json,
     write_table,
 )
@@ -155,14 +154,13 @@ def test_a_place_that_takes_nothing_is_told(tmp_path, monkeypatch, call, code, m
 
 
 def test_another_system_error_is_not_dressed_up(tmp_path):
-    write_atomic(tmp_path / "file", b"")
-    with pytest.raises(FileExistsError):
-        write_atomic(tmp_path / "file" / "below", b"")
+    with pytest.raises(IsADirectoryError):
+        write_atomic(tmp_path, b"")
 
 
 EVERY_WRITER = """
 import numpy as np, pandas, pathlib, resource, sys
-from wm import store
+from wm import checkpoint, files, store
 folder, mode = pathlib.Path(sys.argv[1]), sys.argv[2]
 big = np.random.default_rng(1).normal(size=20_000)
 writers = {
@@ -170,8 +168,8 @@ writers = {
     "a.json": lambda p, n: store.write_json(p, big[:n]),
     "a.npy": lambda p, n: store.save_states(p, {"x": big[:n]}, dims={"x": ["time"]}, units={"x": "1"}),
     "a.h5": lambda p, n: store.save_states(p, {"x": big[:n]}, dims={"x": ["time"]}, units={"x": "1"}),
-    "step.safetensors": lambda p, n: store.save_checkpoint(p, big[:n]),
-    "any": lambda p, n: store.write_atomic(p, lambda t: t.write_bytes(bytes(8 * n))),
+    "step.safetensors": lambda p, n: checkpoint.save_checkpoint(p, big[:n]),
+    "any": lambda p, n: files.write_atomic(p, lambda t: t.write_bytes(bytes(8 * n))),
     "network": lambda p, n: store.save_network(store.Network("ring", "a", {}, {"x": big[:n]}), folder),
 }
 if mode == "first":
@@ -336,7 +334,7 @@ def test_network_round_trip(roots, network):
     assert_same(dict(sorted(loaded.weights.items())), dict(sorted(network.weights.items())))
     record = read_json(paths.data() / "ring" / "rt-07" / "network.json", sealed=True)
     assert set(record["versions"]) == {"python", "numpy", "torch", "wm"} and record["created_utc"]
-    assert record["files"]["history.json"]["sha256"] == store.sha256(paths.data() / "ring/rt-07/history.json")
+    assert record["files"]["history.json"]["sha256"] == sha256(paths.data() / "ring/rt-07/history.json")
 
 
 def test_saving_twice_replaces(roots, network):
@@ -360,7 +358,7 @@ def test_unknown_network_suggests_the_nearest(roots, network):
     save_network(network)
     with pytest.raises(UnknownNetwork, match="no such network: did you mean ring/rt-07"):
         load_network("ring", "rt07")
-    with pytest.raises(LookupError, match="list_networks.. names all 1"):
+    with pytest.raises(LookupError, match="`wm show` lists the 1 that there are"):
         load_network("aime", "something-else")
 
 
@@ -446,7 +444,7 @@ def test_states_round_trip(states, npy):
     info = states_info(states)
     expected = {"shape": [3, 4, 5], "dtype": "<f8", "dims": DIMS["rates"], "units": "Hz"}
     assert info["arrays"]["rates"] == expected
-    assert info["attrs"] == {"family": "rt"} and info["sha256"] == store.sha256(states)
+    assert info["attrs"] == {"family": "rt"} and info["sha256"] == sha256(states)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npy"])
@@ -616,13 +614,103 @@ def test_forged_sidecars_are_refused(states, change, error):
 # Verification
 
 
-def test_verify_finds_nothing_in_a_sound_place_and_nowhere(roots, network):
-    assert verify() == []
+@pytest.fixture
+def shipped(roots, network) -> Path:
+    """A recorded place with one thing of each kind: its root."""
     save_network(network)
     save_states(paths.data_npy() / "ring" / "a.h5", ARRAYS, dims=DIMS, units=UNITS)
     write_json(paths.data_json() / "a.json", {"x": 1})
     write_table(paths.data_json() / "a.csv", pd.DataFrame({"x": [1]}))
-    assert verify() == verify(roots) == []
+    assert verify(record=True) == []
+    return roots
+
+
+def problems(root: Path) -> dict[str, str]:
+    return {problem.path.relative_to(root).as_posix(): problem.what for problem in verify()}
+
+
+def test_the_manifest_names_what_is_shipped_wherever_it_lies(shipped, monkeypatch):
+    recorded = read_json(paths.data() / "MANIFEST.json", sealed=True)["files"]
+    names = ["data/ring/rt-07/network.json", "data_json/a.csv", "data_npy/ring/a.h5.json"]
+    assert sorted(recorded) == names and recorded["data_json/a.csv"] == sha256(paths.data_json() / "a.csv")
+    monkeypatch.setenv("WM_DATA_JSON", str(paths.data_json().rename(shipped / "elsewhere")))
+    assert verify() == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("data/ring/rt-07", "data/ring/rt-07/network.json"),
+        ("data/ring", "data/ring/rt-07/network.json"),
+        ("data/ring/rt-07/network.json", "data/ring/rt-07"),
+        ("data/ring/rt-07/weights.safetensors", "data/ring/rt-07/weights.safetensors"),
+        ("data/MANIFEST.json", "data/MANIFEST.json"),
+        ("data", "data/MANIFEST.json"),
+        ("data_npy/ring/a.h5", "data_npy/ring/a.h5"),
+        ("data_npy/ring/a.h5.json", "data_npy/ring/a.h5.json"),
+        ("data_npy", "data_npy/ring/a.h5.json"),
+        ("data_json", "data_json/a.csv"),
+    ],
+)
+def test_verify_misses_each_thing_that_is_deleted_once(shipped, gone, told):
+    place = shipped / gone
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    assert problems(shipped) == {told: problems(shipped)[told]} and "missing" in problems(shipped)[told]
+    assert all("restore it with `git checkout" in problem.remedy for problem in verify())
+
+
+def test_verify_finds_what_was_changed_though_it_is_whole(shipped, network):
+    write_table(paths.data_json() / "a.csv", pd.DataFrame({"x": [2]}))
+    save_network(Network("ring", "rt-07", {"seed": 8}))
+    save_states(paths.data_npy() / "ring" / "a.h5", ARRAYS, dims=DIMS, units=UNITS, attrs={"family": "it"})
+    changed = ["data/ring/rt-07/network.json", "data_npy/ring/a.h5.json", "data_json/a.csv"]
+    assert sorted(problems(shipped)) == sorted(changed)
+    assert set(problems(shipped).values()) == {"has changed since it was recorded in MANIFEST.json"}
+    assert "if it is meant, record what is there with `wm verify --record`" in verify()[0].remedy
+    assert verify(record=True) == verify() == []
+
+
+def test_any_damage_to_the_manifest_is_found(shipped):
+    path = paths.data() / "MANIFEST.json"
+    content = path.read_bytes()
+    for damaged in (*flips(content), *cuts(content), seal(to_json(read_json(path) | {"schema": 2}))):
+        path.write_bytes(damaged)
+        assert list(problems(shipped)) == ["data/MANIFEST.json"]
+
+
+def test_networks_of_ones_own_are_checked_by_their_seal_alone(shipped):
+    place = save_network(Network("ring", "own-1"))
+    assert verify() == []
+    (place / "history.json").write_bytes(b"{}")
+    assert list(problems(shipped)) == ["data/ring/own-1/history.json"]
+
+
+def test_damage_is_not_recorded(shipped):
+    before = (paths.data() / "MANIFEST.json").read_bytes()
+    write_atomic(paths.data_json() / "b.csv", b"cut")
+    assert [problem.what for problem in verify(record=True)] == ["cannot be read (the last line is cut)"]
+    assert (paths.data() / "MANIFEST.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_an_empty_place_is_a_problem(roots, record):
+    (problem,) = verify(record=record)
+    assert problem.what == "is missing" and "check WM_DATA: no network is saved there" in problem.remedy
+    assert saved_files() == []
+
+
+def test_hidden_folders_are_ignored(shipped):
+    before = saved_files()
+    for folder in ("data/ring", "data", "data_json"):
+        write_atomic(shipped / folder / ".ipynb_checkpoints" / "rt-07" / "network.json", b"{")
+    assert verify() == [] and saved_files() == before and list_networks() == [("ring", "rt-07")]
+
+
+def test_remedies_can_be_pasted(roots, monkeypatch, network):
+    monkeypatch.setenv("WM_DATA", str(roots / "my data"))
+    (save_network(network) / "history.json").unlink()
+    with pytest.raises(DamagedFile, match="git checkout -- '.*/my data/ring/rt-07'`"):
+        load_network("ring", "rt-07")
 
 
 def test_verify_names_every_problem(roots, network):
@@ -635,8 +723,9 @@ def test_verify_names_every_problem(roots, network):
     write_atomic(paths.data_npy() / ".tmp-123.npy", b"")
     write_atomic(paths.data_json() / "a.json", b"{")
     write_atomic(paths.data_json() / "a.csv", b"a,b\n1")
-    found = {problem.path.relative_to(roots).as_posix(): problem.what for problem in verify()}
+    found = problems(roots)
     expected = {
+        "data/MANIFEST.json": "missing",
         "data/ring/rt-07/weights.safetensors": "sha256", "data/ring/rt-09": "incomplete",
         "data/ring/odd name": "letters, digits", "data_npy/alone.npy.json": "missing",
         "data_npy/gone.h5": "missing", "data_npy/.tmp-123.npy": "left over from a write",

@@ -1,6 +1,5 @@
 """The training loop: what it yields, keeps, resumes and refuses; random streams; interruptions."""
 
-import builtins
 import io
 import itertools
 import json
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 from wm import train
-from wm.store import load_checkpoint, save_checkpoint
+from wm.checkpoint import load_checkpoint, save_checkpoint
 
 
 class Learner:
@@ -104,6 +103,12 @@ def test_refuses_metrics_that_are_no_tensors():
 def test_refuses_empty_intervals(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))}=0.* at least 1"):
         next(train.run(Learner(), 1, **options))
+
+
+def test_refuses_a_negative_number_of_updates():
+    with pytest.raises(ValueError, match="updates=-3 must be 0 or more"):
+        list(train.run(Learner(), -3))
+    assert list(train.run(Learner(), 0)) == []
 
 
 def test_history_holds_every_nth_and_the_last_step():
@@ -233,12 +238,20 @@ def test_names_a_scalar_metric_without_a_network():
     assert caught.value.network is None
 
 
-def test_never_checkpoints_weights_that_are_nan(tmp_path):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_never_checkpoints_weights_that_are_not_finite(tmp_path, value):
     learner = Learner()
-    learner.update = lambda: {"loss": learner.weights.mul_(torch.nan).nan_to_num()}
+    learner.update = lambda: {"loss": learner.weights.mul_(value).nan_to_num()}
     with pytest.raises(train.NotFinite, match="state.weights is not finite at step 5"):
         finish(learner, checkpoint=tmp_path, checkpoint_every=5)
     assert steps_of(tmp_path) == [0]
+
+
+def test_never_ends_with_weights_that_are_not_finite():
+    learner = Learner()
+    learner.update = lambda: {"loss": learner.weights.mul_(torch.inf).nan_to_num()}
+    with pytest.raises(train.NotFinite, match="state.weights is not finite at step 12; .*none"):
+        finish(learner)
 
 
 # ---------------------------------------------------------------- interruptions
@@ -335,18 +348,6 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal, wanted):
     assert wanted and terminal is Terminal or not shown
 
 
-def test_runs_without_tqdm(monkeypatch):
-    original = builtins.__import__
-
-    def refuse(name, *args, **options):
-        if name.startswith("tqdm"):
-            raise ImportError(name)
-        return original(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    finish(Learner())
-
-
 # ---------------------------------------------------------------- randomness
 
 
@@ -419,6 +420,6 @@ def test_a_network_trains_the_same_among_any_number():
 
 def test_environment_is_plain_text():
     found = train.environment()
-    assert set(found) == {"python", "torch", "numpy", "platform", "device"}
+    assert set(found) == {"python", "torch", "numpy", "wm", "platform", "device"}
     assert all(isinstance(value, str) and value for value in found.values())
     assert found["torch"] == torch.__version__

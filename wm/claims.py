@@ -40,7 +40,7 @@ from wm.estimate import (
     one_per_network,
     weakest,
 )
-from wm.store import write_json
+from wm.files import write_json
 from wm.verdicts import (
     ALPHA,
     COLUMNS,

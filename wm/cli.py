@@ -2,8 +2,9 @@
 
 A system is a package of `wm` with `FAMILIES` (name -> family with `title`, published `alias` and number
 `shipped`), `family_name` (takes both names), `config(family)` (a frozen dataclass; its fields are options),
-`PUBLISHED_OPTIONS` (field -> published spellings), `train(config, networks, *, seeds, device, checkpoint)`
-(returns what has `names` and `records`) and `derived.measure()`. It is imported when a command needs it.
+`PUBLISHED_OPTIONS` (field -> published spellings), `derived.measure()` and `train(config, networks, *, seeds,
+device, checkpoint, overwrite)`, which returns what has `names` and `records`, and unless `overwrite` raises
+ValueError rather than replace networks that have other settings. It is imported when a command needs it.
 
 Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1` shows where
 an error comes from.
@@ -12,7 +13,6 @@ an error comes from.
 __all__ = ["UsageError", "main"]
 
 import contextlib
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -22,8 +22,8 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, make_dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_type_hints
@@ -32,7 +32,8 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from wm import __path__ as _folders
-from wm import __version__, paths
+from wm import __version__
+from wm.text import nearest
 
 _CODES = {"CannotWrite": 5, "UnknownNetwork": 2, "ValueError": 2} | dict.fromkeys(
     ("StoreError", "NotFinite", "OSError", "OutOfMemoryError"), 1
@@ -70,6 +71,8 @@ class Train:
     def __post_init__(self) -> None:
         if self.networks is not None and self.networks < 1:
             raise ValueError(f"--networks must be 1 or more, got {self.networks}")
+        if self.networks is not None and self.seeds:
+            raise ValueError("--seeds says how many networks there are: leave --networks out")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"--seeds must differ, got {' '.join(self.seeds)}")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
@@ -95,9 +98,10 @@ class Train:
         name = system.__name__.removeprefix("wm.")
         count = self.networks or system.FAMILIES[config.family].shipped
         seeds = self.seeds or tuple(str(seed) for seed in range(count))
-        if not self.overwrite:
-            _refuse_to_replace(name, config, {f"{config.family}-{seed:0>2}" for seed in seeds})
-        done = system.train(config, len(seeds), seeds=seeds, device=self.device, checkpoint=checkpoint)
+        done = system.train(
+            config, len(seeds), seeds=seeds, device=self.device, checkpoint=checkpoint,
+            overwrite=self.overwrite,
+        )  # fmt: skip
         return _say(f"saved {name}/{' '.join(done.names)}: {medians(done.records)}")
 
 
@@ -113,6 +117,8 @@ class States:
 
     def run(self) -> int:
         """Measure."""
+        if not self.system:
+            raise UsageError(f"name a system: wm states SYSTEM; there are {', '.join(_systems())}")
         _system(self.system)
         if not importlib.util.find_spec(f"wm.{self.system}.derived"):
             raise UsageError(f"{self.system} has nothing to measure")
@@ -144,14 +150,16 @@ class Verify:
     Example: wm verify
     """
 
+    record: FlagCreatePairsOff[bool] = False
+    """write data/MANIFEST.json, the list of what must be there, from what is there"""
+
     def run(self) -> int:
         """List the problems; 1 if there are any."""
         from wm import store
 
-        problems = store.verify()
-        folders = (paths.data(), paths.data_npy(), paths.data_json())
-        files = sum(path.is_file() for folder in folders for path in folder.rglob("*"))
-        summary = f"{files} files checked, {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}"
+        problems = store.verify(record=self.record)
+        files, many = len(store.saved_files()), "s" * (len(problems) != 1)
+        summary = f"{files} files checked, {len(problems) or 'no'} problem{many}"
         _say("\n".join([*(f"{path}: {what}: {remedy}" for path, what, remedy in problems), summary]))
         return 1 if problems else 0
 
@@ -186,7 +194,7 @@ def _run(arguments: list[str]) -> int:
     if verb == "--version":
         return _say(f"wm {__version__}")
     if verb not in _VERBS:
-        raise UsageError(f"unknown command {verb!r}: {_nearest(verb, _VERBS)}; see wm --help")
+        raise UsageError(f"unknown command {verb!r}: {nearest(verb, _VERBS)}; see wm --help")
     kind, prog, about = _VERBS[verb], f"wm {verb}", inspect.getdoc(_VERBS[verb])
     if verb != "train":
         return _parse(kind(), rest, prog=prog, about=about).run()
@@ -247,14 +255,10 @@ def _parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> 
         word = unknown[0].partition("=")[0]
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
             tyro.cli(type(default), args=["--help"], default=default)
-        near = _nearest(word, re.findall(r"--[a-z][a-z-]*", out.getvalue()), f"see {prog} --help")
+        options = {*re.findall(r"--([a-z][a-z-]*)", out.getvalue())}
+        near = nearest(word.lstrip("-"), sorted(options), f"see {prog} --help")
         raise UsageError(f"unknown {'option' if word[0] == '-' else 'argument'} {word}: {near}")
     return parsed
-
-
-def _nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
-    return f"did you mean {near[0]}?" if near else otherwise or f"there are {', '.join(known)}"
 
 
 def _systems() -> list[str]:
@@ -263,23 +267,8 @@ def _systems() -> list[str]:
 
 def _system(name: str) -> ModuleType:
     if name not in _systems():
-        raise UsageError(f"unknown system {name!r}: {_nearest(name, _systems())}")
+        raise UsageError(f"unknown system {name!r}: {nearest(name, _systems())}")
     return importlib.import_module(f"wm.{name}")
-
-
-def _refuse_to_replace(system: str, config: Any, names: set[str]) -> None:
-    """Raise `UsageError` where saved networks of these names have other settings; damaged ones may go."""
-    from wm import store
-
-    wanted = asdict(config)
-    for name in sorted(names & {name for _, name in store.list_networks(system)}):
-        with contextlib.suppress(store.StoreError):
-            saved = store.load_network(system, name).record.get("config", {})
-            if other := [key for key in wanted if saved.get(key) != wanted[key]]:
-                raise UsageError(
-                    f"{system}/{name} is saved with another {', '.join(other)}: choose other --seeds, save "
-                    "elsewhere (WM_DATA=FOLDER wm train ...), or replace it with --overwrite"
-                )
 
 
 def _say(text: str) -> int:

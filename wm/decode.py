@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -120,8 +121,8 @@ def _plan(
     for name, column in (("conditions", conditions), ("groups", groups)):
         if column.shape != (len(x),):
             raise ValueError(f"{name} have shape {column.shape}: give one for each of the {len(x)} trials")
-    if folds < 2:
-        raise ValueError(f"folds is {folds}: give at least 2, so that trials can be held out")
+    if not isinstance(folds, Integral) or folds < 2:
+        raise ValueError(f"folds is {folds}: give a whole number, at least 2, so that trials can be held out")
     return _Plan(x, labels, conditions, _codes(groups), kind, penalty, folds, seed)
 
 
@@ -240,8 +241,11 @@ def permutation_test(
     """`cross_validate` against its null distribution: the same procedure with labels shuffled over trials.
 
     Labels that are constant in each group are traded between whole groups, others within groups, so the null
-    keeps the dependence inside groups. x, labels, groups, options and errors as in `cross_validate`.
+    keeps the dependence inside groups. x, labels, groups, options and errors as in `cross_validate`;
+    ValueError also for `permutations` below 1.
     """
+    if not isinstance(permutations, Integral) or permutations < 1:
+        raise ValueError(f"permutations is {permutations}: give a whole number, at least 1")
     plan = _plan(x, labels, groups=groups, **options)
     (predicted,), readout = plan.predictions()
     score, null = readout.measure(plan.labels, predicted), np.empty(permutations)

@@ -180,6 +180,27 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
+def wilson_interval(successes: int, networks: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share. Raises ValueError unless 0 <= successes <= networks > 0.
+
+    Wilson (1927), Journal of the American Statistical Association 22.
+    """
+    interval = stats.binomtest(int(successes), int(networks)).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike) -> Estimate:
+    """Spearman's rank correlation of x (network,) and y (network,), bootstrapped over networks.
+
+    Raises ValueError as `one_per_network` and `bootstrap_over_networks` do.
+    """
+    return bootstrap_over_networks(_spearman, (one_per_network(x), one_per_network(y)))
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+
+
 def one_per_network(samples: ArrayLike) -> np.ndarray:
     """Samples as float64 (network,); raises ValueError if they are of another shape, none, or not finite."""
     x = np.asarray(samples, dtype=np.float64)

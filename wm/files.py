@@ -7,7 +7,7 @@ place. It covers every byte, so that no flipped bit is ever read as a number.
 __all__ = [
     "CannotWrite", "DamagedFile", "StoreError", "WrongSchema", "check_schema", "is_sealed", "parse_json",
     "parsing", "read_bytes", "read_json", "read_table", "seal", "sha256", "to_json", "write_all",
-    "write_atomic", "write_json", "write_table",
+    "write_atomic", "write_json", "write_table", "writing",
 ]  # fmt: skip
 
 import csv
@@ -24,10 +24,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # it takes a third of a second
+    import pandas as pd
 
 Content = bytes | Callable[[Path], Any]
 
@@ -41,6 +43,9 @@ _REASONS = {
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "no permission to write",
     errno.EPERM: "no permission to write",
+    errno.ENOTDIR: "a file is in the way of a folder",
+    errno.EEXIST: "a file is in the way",
+    errno.ENOENT: "no folder can be made here",
 }
 
 
@@ -247,13 +252,15 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> Path:
+def write_table(path: str | Path, table: "pd.DataFrame") -> Path:
     """Write a table as CSV without its index, floats with 6 significant digits. Raises `CannotWrite`."""
     return write_atomic(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
 
 
-def read_table(path: str | Path, *, again: str = MAKE_AGAIN) -> pd.DataFrame:
+def read_table(path: str | Path, *, again: str = MAKE_AGAIN) -> "pd.DataFrame":
     """Read a CSV table. Raises `DamagedFile` if it is cut, ragged, empty, or has a column name twice."""
+    import pandas as pd
+
     content = read_bytes(path, again=again)
     with parsing(path, again=again):
         _check_csv(content)
@@ -269,3 +276,14 @@ def _check_csv(content: bytes) -> None:
         raise ValueError("a column name is given twice")
     if ragged := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
         raise ValueError(f"row {ragged[0]} does not have {len(header)} fields")
+
+
+@contextmanager
+def writing(path: str | Path, *, remedy: str = "choose another place, then run again") -> Iterator[None]:
+    """Turn what a disk or a folder refuses into `CannotWrite`, of the file refused or else of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        raise CannotWrite(error.filename or path, _REASONS[error.errno], remedy) from error

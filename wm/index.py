@@ -17,11 +17,11 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from wm import paths
+from wm.text import nearest
 
 SYSTEMS = ("ring", "nback", "plastic", "symbolic", "aime", "across")
 
@@ -82,9 +82,7 @@ def _problems(number: str, entry: Any, path: Path) -> Iterator[str]:
         yield "is not a table named by two digits, such as [13]"
         return
     known = [field.name for field in fields(Figure)][1:]
-    for key in entry.keys() - known:
-        nearest = get_close_matches(key, known, n=1)
-        yield f"unknown field `{key}`" + (f": did you mean `{nearest[0]}`?" if nearest else "")
+    yield from (f"unknown field `{key}`: {nearest(key, known)}" for key in entry if key not in known)
     yield from (f"field `{key}` is missing" for key in _NEEDED if key not in entry)
     wrong = [key for key in known if key in entry and not _typed(entry[key], key)]
     yield from (f"field `{key}` has the wrong type: {entry[key]!r}" for key in wrong)

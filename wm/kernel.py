@@ -4,7 +4,9 @@ __all__ = ["execute"]
 
 import logging
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +23,7 @@ from papermill.exceptions import PapermillExecutionError, strip_color
 
 from wm.files import read_json
 from wm.parameters import read_cells
-from wm.workplace import Ending
+from wm.run_folder import Ending
 
 START_S = 60
 OUTPUT_S = 60  # nbclient gives a busy machine 4 s to deliver the last output, then fails
@@ -45,7 +47,7 @@ def execute(
                 return _run(source, output, parameters, manager=manager, watch=watch, log=log)
         except NoSuchKernel:
             installed = ", ".join(KernelSpecManager().find_kernel_specs()) or "none"
-            remedy = "make it `python3`, or run `python -m pip install ipykernel`"
+            remedy = f"make it `python3`, or run `{shlex.quote(sys.executable)} -m pip install ipykernel`"
             return Ending("no kernel", f"kernel `{name}` is not installed (there are: {installed}); {remedy}")
         except RuntimeError as error:
             if watch.number:

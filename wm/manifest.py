@@ -4,18 +4,20 @@ A manifest is rewritten only when its content changes. So a changed code cell, p
 of data reruns just the figures that depend on it, and touching, commenting or checking out reruns nothing.
 
     manifests/notebook-13.json     code cells and parameters of one notebook, and the figures it declares
-    manifests/shared.json          modules that all systems share
+    manifests/shared.json          modules that all systems share, and versions of the numerical packages
     manifests/ring.json            modules of one system
     manifests/ring-data.json       networks, states and scalars of one system
     manifests/read-assets-x.json   anything else that a notebook declares to read
 """
 
-__all__ = ["refresh", "systems_of"]
+__all__ = ["hashes", "refresh", "systems_of", "tree_hash"]
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Mapping
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from wm import paths
@@ -26,8 +28,9 @@ from wm.lint import code_hash
 # These run, sum up or list the notebooks; nothing that is drawn passes through them.
 _OUTSIDE = {
     "__main__.py", "cli.py", "index.py", "kernel.py", "lint.py", "manifest.py", "notebook.py",
-    "parameters.py", "summary.py", "workflow.py", "workplace.py",
+    "parameters.py", "run_folder.py", "show.py", "text.py", "workflow.py",
 }  # fmt: skip
+_PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "matplotlib")
 _DATA = {"data": paths.data, "data_npy": paths.data_npy, "data_json": paths.data_json}
 _IGNORED = {".ipynb", ".pyc"}
 
@@ -66,15 +69,15 @@ def _notebook(figure: Figure, smoke: bool) -> dict[str, object]:
 
 def _content(name: str) -> dict[str, str]:
     if name == "shared":
-        modules = [path for path in _files(paths.root() / "wm", deep=False) if path.name not in _OUTSIDE]
-        return _hashes(modules, paths.root())
+        modules = hashes(paths.root() / "wm", deep=False)
+        versions = {package: metadata.version(package) for package in _PACKAGES}
+        return {module: digest for module, digest in modules.items() if module not in _OUTSIDE} | versions
     if name.startswith("read-"):
-        return _hashes(_files(paths.root() / name.removeprefix("read-")), paths.root())
+        return hashes(paths.root() / name.removeprefix("read-"))
     if name.endswith("-data"):
-        folders = {kind: place() / name.removesuffix("-data") for kind, place in _DATA.items()}
-        hashes = {kind: _hashes(_files(folder), folder) for kind, folder in folders.items()}
-        return {f"{kind}/{file}": digest for kind in hashes for file, digest in hashes[kind].items()}
-    return _hashes(_files(paths.root() / "wm" / name), paths.root())
+        found = {kind: hashes(place() / name.removesuffix("-data")) for kind, place in _DATA.items()}
+        return {f"{kind}/{file}": digest for kind in found for file, digest in found[kind].items()}
+    return hashes(paths.root() / "wm" / name)
 
 
 def _write(folder: Path, name: str, content: object) -> Path:
@@ -84,17 +87,20 @@ def _write(folder: Path, name: str, content: object) -> Path:
     return path
 
 
-def _files(place: Path, *, deep: bool = True) -> Iterator[Path]:
-    if place.is_file():
-        yield place
-    for path in sorted(place.rglob("*") if deep else place.glob("*")):
-        hidden = any(part.startswith((".", "__pycache__")) for part in path.relative_to(place).parts)
-        if path.is_file() and not hidden and path.suffix not in _IGNORED:
-            yield path
+def tree_hash(place: Path) -> str:
+    """One hash of a file, or over the names and contents of a folder's files."""
+    return hashlib.sha256(json.dumps(hashes(place)).encode()).hexdigest() if place.is_dir() else _hash(place)
 
 
-def _hashes(files: Iterable[Path], base: Path) -> dict[str, str]:
-    return {path.relative_to(base).as_posix(): _hash(path) for path in files}
+def hashes(place: Path, *, deep: bool = True) -> dict[str, str]:
+    """Hash by name of a folder's files (not notebooks, not hidden ones), or of a file, then named `"."`."""
+    found = sorted(place.rglob("*") if deep else place.glob("*")) if place.is_dir() else [place]
+    files = {path.relative_to(place): path for path in found if path.is_file()}
+    return {name.as_posix(): _hash(path) for name, path in files.items() if not _ignored(name)}
+
+
+def _ignored(name: Path) -> bool:
+    return name.suffix in _IGNORED or any(part.startswith((".", "__pycache__")) for part in name.parts)
 
 
 def _hash(path: Path) -> str:

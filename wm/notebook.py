@@ -18,7 +18,7 @@ __all__ = [
 import argparse
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -27,14 +27,20 @@ from typing import Any
 from wm import paths
 from wm.files import CannotWrite, DamagedFile, read_json, sha256, write_atomic, write_json
 from wm.index import Figure, WrongIndex, read_index
-from wm.job import TIMEOUT_S, Job, Outcome, resolve
 from wm.lint import code_hash, lint
 from wm.parameters import BadParameters, check_parameters, read_parameters
-from wm.workplace import Busy, Ending, Workplace, tally
-
-
-class NotPublishable(RuntimeError):
-    """There is no finished full run to publish."""
+from wm.run_folder import (
+    TIMEOUT_S,
+    Busy,
+    Ending,
+    Job,
+    NotPublishable,
+    Outcome,
+    RunFolder,
+    finished,
+    resolve,
+    tally,
+)  # fmt: skip
 
 
 def run(
@@ -59,20 +65,13 @@ def run(
 def publish(number: str | int) -> list[Path]:
     """Copy figures and claims of a finished full run to `figures()`; return the files that changed.
 
-    Raises `NotPublishable` if there is no such run or a figure is not as it left it; `CannotWrite`.
+    Raises `NotPublishable` if there is none or it is not as it was left, `DamagedFile`, `CannotWrite`.
     """
     folder = paths.results() / str(number)
-    done = read_json(folder / "done.json") if (folder / "done.json").is_file() else {}
-    remedy = f"run `python -m wm.notebook {number}`"
-    if done.get("mode") != "full":
-        raise NotPublishable(f"{folder}: has no finished full run: {remedy}")
-    for name, digest in done["figures"].items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
-            raise NotPublishable(f"{folder / name}: not as its run left it: {remedy}")
-    return _publish(folder, list(done["figures"]))
+    return _publish(folder, finished(folder, "full")["outputs"])
 
 
-def _run(job: Job, place: Workplace) -> Outcome:
+def _run(job: Job, place: RunFolder) -> Outcome:
     began = monotonic()
     place.clear()
     try:
@@ -89,7 +88,7 @@ def _run(job: Job, place: Workplace) -> Outcome:
     return outcome
 
 
-def _attempt(job: Job, place: Workplace) -> Ending:
+def _attempt(job: Job, place: RunFolder) -> Ending:
     # Imported late: papermill takes a second, which those who only read the index need not wait.
     from wm.kernel import execute
 
@@ -101,23 +100,21 @@ def _attempt(job: Job, place: Workplace) -> Ending:
     return ending if ending.status != "ok" else place.judge(start_ns)
 
 
-def _finish(outcome: Outcome, place: Workplace) -> Outcome:
+def _finish(outcome: Outcome, place: RunFolder) -> Outcome:
     job, folder = outcome.job, place.folder
-    names = [f"{figure}.png" for figure in job.figure.figures]
-    published = _publish(folder, names) if job.mode == "full" and job.figure.system else []
+    published = _publish(folder, place.outputs) if job.mode == "full" and job.figure.system else []
     place.keep(job.source.name)
-    figures = {name: sha256(folder / name) for name in names}
+    outputs = {name: sha256(folder / name) for name in place.outputs}
     claims = tally(folder / "claims.json") if job.figure.system else {}
     record = {"status": "ok", "seconds": outcome.seconds, **read_json(folder / "run.json")}
-    write_json(folder / "done.json", {**record, "figures": figures, "claims": claims})
+    write_json(folder / "done.json", {**record, "outputs": outputs, "claims": claims})
     short = tuple(path.relative_to(paths.figures()).as_posix() for path in published)
     return replace(outcome, published=short)
 
 
-def _publish(folder: Path, names: Sequence[str]) -> list[Path]:
-    sources = {paths.figures() / name: folder / name for name in names}
-    sources[paths.figures() / "claims" / f"{folder.name}.json"] = folder / "claims.json"
-    content = {target: source.read_bytes() for target, source in sources.items()}
+def _publish(folder: Path, names: Iterable[str]) -> list[Path]:
+    names = {name: f"claims/{folder.name}.json" if name == "claims.json" else name for name in names}
+    content = {paths.figures() / there: (folder / here).read_bytes() for here, there in names.items()}
     changed = [target for target in content if not target.is_file() or target.read_bytes() != content[target]]
     return [write_atomic(target, content[target]) for target in changed]
 

@@ -7,11 +7,11 @@ __all__ = [
 import ast
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wm.files import DamagedFile, read_json
+from wm.text import nearest
 
 FORM = "`name: type = literal  # comment`"
 _SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
@@ -88,7 +88,7 @@ def check_parameters(path: str | Path, given: Mapping[str, Any], *, text: bool =
     problems = []
     for name, value in given.items():
         if name not in declared:
-            problems.append(_unknown(name, list(declared)))
+            problems.append(f"`{name}` is not a parameter: {nearest(name, declared)}")
             continue
         kind = declared[name].kind
         value = _from_text(value, kind) if text else value
@@ -174,9 +174,3 @@ def _from_text(text: str, kind: str) -> Any:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return text
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean `{nearest[0]}`? " if nearest else ""
-    return f"`{name}` is not a parameter: {hint}(known: {', '.join(known) or 'none'})"

@@ -160,7 +160,11 @@ def check_targets(labels: ArrayLike, trials: int, kind: str) -> np.ndarray:
     """Labels (trial,) that suit `kind` (linear: or (trial, target)); ValueError otherwise."""
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}: choose one of {', '.join(KINDS)}")
-    labels = np.asarray(labels) if kind in CLASS_KINDS else np.asarray(labels, dtype=np.float64)
+    labels = np.asarray(labels)
+    if kind not in CLASS_KINDS:
+        if labels.dtype.kind not in "biuf":
+            raise ValueError(f"labels have dtype {labels.dtype}: {kind} reads numbers")
+        labels = labels.astype(np.float64)
     if labels.ndim not in ((1, 2) if kind == "linear" else (1,)) or len(labels) != trials:
         raise ValueError(f"labels have shape {labels.shape}: {kind} needs one per trial, {trials}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():

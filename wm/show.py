@@ -2,7 +2,6 @@
 
 __all__ = ["described", "medians", "overview"]
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wm import paths, store
+from wm.text import nearest
 
 _DETAIL = re.compile("_(median|mse|repeats)")  # scores shown only with a single network
 
@@ -34,10 +34,12 @@ def overview() -> Iterator[str]:
 
 
 def medians(records: Sequence[Mapping[str, Any]]) -> str:
-    """Median over networks of the main scores in their records, `error_deg 12.8, ...`."""
-    scores = [record.get("scores", {}) for record in records]
-    names = [name for name in scores[0] if not _DETAIL.search(name)]
-    return ", ".join(f"{name} {np.median([score[name] for score in scores]):.4g}" for name in names)
+    """Median of the main scores over those of the networks that have them, `error_deg 12.8, ...`."""
+    scores: dict[str, list[float]] = {}
+    for name, score in (item for record in records for item in (record.get("scores") or {}).items()):
+        if isinstance(score, int | float) and not _DETAIL.search(name):
+            scores.setdefault(name, []).append(score)
+    return ", ".join(f"{name} {np.median(found):.4g}" for name, found in scores.items()) or "no scores"
 
 
 def described(target: str) -> Iterator[str]:
@@ -66,8 +68,7 @@ def _network(target: str) -> dict[str, Any]:
     *folders, name = Path(target).parts or (".",)
     systems = folders[-1:] or [place.parent.name for place in paths.data().glob("*/*") if place.name == name]
     if not systems:
-        near = difflib.get_close_matches(name, [name for _, name in store.list_networks()], n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "wm show lists what there is"
+        hint = nearest(name, (name for _, name in store.list_networks()), "wm show lists what there is")
         raise ValueError(f"there is no file or network {target!r}: {hint}")
     network = store.load_network(systems[0], name)
     again = network.record.get("command", "not recorded")

@@ -11,12 +11,12 @@ import json
 import platform
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-import torch
 
 from . import __version__
 from .files import DamagedFile, WrongSchema, check_schema, parsing, read_json, seal, to_json, write_all
@@ -30,8 +30,8 @@ LARGEST_RATIO = 1032
 
 def versions() -> dict[str, str]:
     """Versions of python, numpy, torch and wm, for the record of what is saved."""
-    found = {"numpy": np.__version__, "torch": torch.__version__, "wm": __version__}
-    return {"python": platform.python_version()} | {name: str(version) for name, version in found.items()}
+    installed = {name: version(name) for name in ("numpy", "torch")}  # importing torch takes two seconds
+    return {"python": platform.python_version()} | installed | {"wm": __version__}
 
 
 def save_states(
@@ -159,7 +159,10 @@ def _read_hdf5(file: BinaryIO, info: Mapping[str, Any], names: list[str]) -> dic
 
 
 def check_own(file: h5py.File, name: str) -> None:
-    """Refuse, before anything is read, a dataset whose numbers are not in this very file."""
+    """Refuse, before anything is read, a dataset whose numbers are not in this very file.
+
+    Raises ValueError for a link, a group, external storage, a virtual dataset, or a size beyond the file's.
+    """
     if not isinstance(link := file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is a {type(link).__name__}, which may show any file of this machine")
     if not isinstance(dataset := file[name], h5py.Dataset):

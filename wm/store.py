@@ -1,22 +1,24 @@
-"""The only reader and writer of networks, states, checkpoints and records.
+"""The only reader and writer of networks, states and tables.
 
 A network is a folder `<system>/<name>/` with `weights.safetensors`, `history.json` and, written last, the
 sealed `network.json` with the sha256 of the other two. Without a valid `network.json` there is no network.
+
+`data/MANIFEST.json`, sealed, holds the sha256 of what is shipped: each `network.json`, sidecar of states and
+table; the first two hold the hashes of the rest. What is not in it is the user's own.
 """
 
 __all__ = [
     "CannotWrite", "DamagedFile", "Network", "Problem", "StoreError", "UnknownNetwork", "WrongSchema",
-    "list_networks", "load_checkpoint", "load_network", "load_states", "read_json", "read_table",
-    "save_checkpoint", "save_network", "save_states", "sha256", "states_info", "verify", "write_atomic",
-    "write_json", "write_table",
+    "list_networks", "load_network", "load_states", "read_table", "save_network", "save_states",
+    "saved_files", "states_info", "verify", "write_json", "write_table",
 ]  # fmt: skip
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +26,6 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from . import paths
-from .checkpoint import load_checkpoint, save_checkpoint
 from .files import (
     TEMPORARY,
     CannotWrite,
@@ -46,9 +47,11 @@ from .files import (
     write_table,
 )
 from .states import load_states, save_states, states_info, versions
+from .text import nearest
 
 SCHEMA = 1
 RECORD, WEIGHTS, HISTORY = "network.json", "weights.safetensors", "history.json"
+MANIFEST = "MANIFEST.json"
 
 
 class UnknownNetwork(StoreError, LookupError):
@@ -105,7 +108,7 @@ def load_network(system: str, name: str, folder: str | Path | None = None) -> Ne
     place = _place(system, name, folder)
     if not place.is_dir():
         raise UnknownNetwork(place, "there is no such network", _suggest(system, name, folder))
-    again = f"restore it with `git checkout -- {place}`, or train {name} again"
+    again = f"{_restore(place)}, or train {name} again"
     if not (place / RECORD).is_file():
         raise DamagedFile(place, f"is incomplete, {RECORD} is missing", again)
     record = read_json(place / RECORD, again=again, sealed=True)
@@ -120,21 +123,72 @@ def load_network(system: str, name: str, folder: str | Path | None = None) -> Ne
 
 def list_networks(system: str | None = None, folder: str | Path | None = None) -> list[tuple[str, str]]:
     """(system, name) of every network in `folder` (by default `paths.data()`) with a record, sorted."""
-    found = _root(folder).glob(f"{_plain_name(system) if system else '*'}/*/{RECORD}")
+    found = _root(folder).glob(f"{_plain_name(system) if system else '[!.]*'}/[!.]*/{RECORD}")
     return sorted((record.parts[-3], record.parts[-2]) for record in found)
 
 
-def verify(root: str | Path | None = None) -> list[Problem]:
+def saved_files() -> list[Path]:
+    """Every file in `paths.data()`, `data_npy()` and `data_json()`, but none in hidden folders."""
+    return [path for folder in _folders().values() for path in _files(folder)]
+
+
+def verify(*, record: bool = False) -> list[Problem]:
     """Check every network, state file, JSON and CSV: what is missing, damaged, incomplete or left over.
 
-    Looks into `data`, `data_npy` and `data_json` of `root`, by default where `paths` says.
+    Then compare with `data/MANIFEST.json`; `record` first writes it anew, unless something is damaged or
+    nothing is there. Raises `CannotWrite`.
     """
-    own = (paths.data(), paths.data_npy(), paths.data_json())
-    data, *others = own if root is None else (Path(root) / folder.name for folder in own)
-    checks = [check for folder in (data, *others) for check in _file_checks(folder)]
-    for place in sorted(place for place in data.glob("*/*") if place.is_dir()):
+    data, checks = paths.data(), [check for path in saved_files() for check in _file_checks(path)]
+    for place in sorted(place for place in data.glob("[!.]*/[!.]*") if place.is_dir()):
         checks.append((place, lambda place=place: load_network(place.parent.name, place.name, data)))
-    return [problem for path, check in checks for problem in _problems(path, check)]
+    found = [problem for path, check in checks for problem in _problems(path, check)]
+    if record and not found and (hashes := _hashes()):
+        write_atomic(data / MANIFEST, seal(to_json({"seal": "0" * 64, "schema": SCHEMA, "files": hashes})))
+    told = {problem.path for problem in found}
+    return found + [other for other in _unlike_manifest() if not told & {other.path, other.path.parent}]
+
+
+def _folders() -> dict[str, Path]:
+    return {"data": paths.data(), "data_npy": paths.data_npy(), "data_json": paths.data_json()}
+
+
+def _files(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts[:-1])
+    )
+
+
+def _hashes() -> dict[str, str]:
+    """What the manifest holds: `data_json/ring/networks.csv` (whatever the folders' own names) -> sha256."""
+    return {
+        f"{name}/{path.relative_to(folder).as_posix()}": sha256(path)
+        for name, folder in _folders().items()
+        for path in _files(folder)
+        if path.name.endswith((RECORD, ".csv", ".h5.json", ".npy.json"))
+    }
+
+
+def _unlike_manifest() -> Iterator[Problem]:
+    path, remedy = paths.data() / MANIFEST, "record what is there with `wm verify --record`"
+    try:
+        hashes, folders = _hashes(), _folders()
+        other = remedy if list_networks() else "check WM_DATA: no network is saved there"
+        recorded = read_json(path, again=f"{_restore(path)}, or {other}", sealed=True)
+        check_schema(path, recorded["schema"], SCHEMA)
+    except StoreError as error:
+        yield Problem(error.path, error.what, error.remedy)
+        return
+    for key, expected in recorded["files"].items():
+        if (found := hashes.get(key)) != expected:
+            name, _, rest = key.partition("/")
+            what = "has changed since it was recorded" if found else "is missing, though recorded"
+            place = folders[name] / rest
+            yield Problem(place, f"{what} in {MANIFEST}", f"{_restore(place)}; if it is meant, {remedy}")
+
+
+def _restore(path: Path) -> str:
+    return f"restore it with `git checkout -- {shlex.quote(str(path))}`"
 
 
 def _root(folder: str | Path | None) -> Path:
@@ -152,9 +206,8 @@ def _plain_name(name: str) -> str:
 
 
 def _suggest(system: str, name: str, folder: str | Path | None) -> str:
-    networks = list_networks(folder=folder)
-    near = get_close_matches(f"{system}/{name}", ["/".join(pair) for pair in networks], n=3)
-    return f"did you mean {' or '.join(near)}?" if near else f"list_networks() names all {len(networks)}"
+    known = ["/".join(pair) for pair in list_networks(folder=folder)]
+    return nearest(f"{system}/{name}", known, f"`wm show` lists the {len(known)} that there are")
 
 
 def _pack(weights: dict[str, np.ndarray]) -> bytes:
@@ -177,20 +230,19 @@ def _checked(path: Path, expected: dict[str, Any], again: str) -> bytes:
     return content
 
 
-def _file_checks(folder: Path) -> Iterator[tuple[Path, Callable[[], Any]]]:
-    """A check for every file below `folder` that is not part of a network."""
-    for path in sorted(folder.rglob("*")):
-        described = path.with_name(path.stem)
-        if path.name.startswith(TEMPORARY):
-            yield path, lambda path=path: _leftover(path)
-        elif path.suffix in (".h5", ".npy"):
-            yield path, lambda path=path: load_states(path, names=())
-        elif path.suffix == ".json" and described.suffix in (".h5", ".npy"):
-            yield described, lambda path=described: read_bytes(path)
-        elif path.suffix == ".json" and not (path.parent / RECORD).exists():
-            yield path, lambda path=path: read_json(path)
-        elif path.suffix == ".csv":
-            yield path, lambda path=path: read_table(path)
+def _file_checks(path: Path) -> Iterator[tuple[Path, Callable[[], Any]]]:
+    """The check of a file that is not part of a network."""
+    described = path.with_name(path.stem)
+    if path.name.startswith(TEMPORARY):
+        yield path, lambda: _leftover(path)
+    elif path.suffix in (".h5", ".npy"):
+        yield path, lambda: load_states(path, names=())
+    elif path.suffix == ".json" and described.suffix in (".h5", ".npy"):
+        yield described, lambda: read_bytes(described)
+    elif path.suffix == ".json" and path.name != MANIFEST and not (path.parent / RECORD).exists():
+        yield path, lambda: read_json(path)
+    elif path.suffix == ".csv":
+        yield path, lambda: read_table(path)
 
 
 def _leftover(path: Path) -> None:

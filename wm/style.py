@@ -9,6 +9,7 @@ __all__ = [
     "PNG_BYTES",
     "PUBLISHED",
     "figure",
+    "line_label",
     "panel_letter",
     "read_provenance",
     "save_figure",
@@ -34,7 +35,7 @@ from PIL import Image, PngImagePlugin
 from scipy.spatial import KDTree
 
 from wm import paths
-from wm.store import read_json, write_atomic
+from wm.files import read_json, write_atomic
 
 # Ring families: label, colour (as published; a variant without one lies near its parent), marker. Colour-
 # blind readers confuse some of the published reds and greens, so the marker tells families apart too.
@@ -124,6 +125,12 @@ def panel_letter(ax: Axes, letter: str) -> None:
         va="bottom",
         annotation_clip=False,
     )
+
+
+def line_label(ax: Axes, y: float, text: str, x: float = 1) -> None:
+    """Small grey text on a horizontal line, ending at the fraction x of the axes."""
+    look = {"transform": ax.get_yaxis_transform(), "color": "#6E6E6E", "fontsize": 5.5}
+    ax.text(x, y, text, ha="right", va="bottom", **look)
 
 
 def save_figure(fig: Figure, name: str) -> Path:

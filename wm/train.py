@@ -18,7 +18,6 @@ __all__ = [
     "torch_generator",
 ]
 
-import contextlib
 import json
 import platform
 import warnings
@@ -28,11 +27,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
-from .files import TEMPORARY
+from .checkpoint import load_checkpoint, save_checkpoint
+from .files import TEMPORARY, DamagedFile, StoreError
 from .seeds import generator_state, numpy_generator, set_generator_state, spawn, torch_generator
 from .signals import HeldSignals
-from .store import DamagedFile, StoreError, load_checkpoint, save_checkpoint
+from .states import versions
 
 
 class Learner(Protocol):
@@ -106,12 +107,15 @@ def run(
     `history_every`-th step and for the last. It travels in the checkpoints, so a resumed run has all of it.
 
     Raises on the first step `WrongConfig` (checkpoint of another `config`, or beyond `updates`),
-    `DamagedFile` (no checkpoint is readable), ValueError (an interval below 1); later `NotFinite`,
+    `DamagedFile` (no checkpoint is readable), ValueError (`updates` below 0, an interval below 1); later
+    `NotFinite` (a metric at any step; a weight where a checkpoint is, or would be, written),
     `CannotWrite` (earlier checkpoints stay intact), TypeError or ValueError (metrics that are no tensors, or
     without "loss").
     """
     if min(checkpoint_every, history_every) < 1:
         raise ValueError(f"{checkpoint_every=} and {history_every=} must be at least 1")
+    if updates < 0:
+        raise ValueError(f"{updates=} must be 0 or more")
     history = {} if history is None else history
     history.clear()
     saved = _Checkpoints(checkpoint, config or {})
@@ -130,7 +134,7 @@ def run(
                 if step % checkpoint_every == 0 or step == updates:
                     saved.save(step, learner, history)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            if whole == step:  # never save half an update
+            if checkpoint is not None and whole == step:  # never save half an update
                 _save_if_possible(saved, step, learner, history)
             raise
 
@@ -166,18 +170,14 @@ def _append(history: dict[str, list], step: int, values: dict[str, np.ndarray]) 
         history.setdefault(name, []).append(value.tolist())
 
 
-def _bar(description: str, step: int, updates: int, progress: bool) -> contextlib.AbstractContextManager:
-    """A progress bar; nothing where tqdm is not installed or the output is no terminal."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return contextlib.nullcontext()
+def _bar(description: str, step: int, updates: int, progress: bool) -> tqdm:
+    """A progress bar, silent where the output is no terminal."""
     silent = None if progress else True  # None: tqdm asks whether it writes to a terminal
     return tqdm(desc=description, initial=step, total=updates, disable=silent, mininterval=1.0)
 
 
-def _advance(bar: Any, values: dict[str, np.ndarray]) -> None:
-    if bar is not None and not bar.disable:
+def _advance(bar: tqdm, values: dict[str, np.ndarray]) -> None:
+    if not bar.disable:
         bar.set_postfix_str(f"loss {values['loss'].mean():.4g}", refresh=False)
         bar.update()
 
@@ -210,16 +210,19 @@ class _Checkpoints:
         return state["step"]
 
     def save(self, step: int, learner: Learner, history: dict[str, list]) -> None:
-        """Write the checkpoint of `step` unless it is there, then remove all but the last two."""
-        if self.folder is None:
-            return
-        path = self.folder / f"step-{step:08d}.safetensors"
-        if path == self.newest:
+        """Check the weights, write the checkpoint of `step` unless it is there, remove all but the last two.
+
+        Without a folder the weights are checked nevertheless.
+        """
+        path = self.folder and self.folder / f"step-{step:08d}.safetensors"
+        if path and path == self.newest:
             return
         state = learner.state_dict()
         for name, tensor in _tensors(state):
-            if tensor.is_floating_point() and tensor.isnan().any():
+            if not tensor.isfinite().all():
                 raise NotFinite(name, step, None, self.newest)
+        if path is None:
+            return
         rows = {name: np.asarray(values) for name, values in history.items()}
         save_checkpoint(path, {"step": step, "config": self.config, "history": rows, "learner": state})
         self.kept = [*self.kept[-1:], path]
@@ -289,10 +292,5 @@ def _save_if_possible(saved: _Checkpoints, step: int, learner: Learner, history:
 def environment(device: str | torch.device = "cpu") -> dict[str, str]:
     """Versions, kind of platform and the name of `device`, for the record of a run."""
     cuda = torch.device(device).type == "cuda"
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if cuda else platform.machine(),
-    }
+    name = torch.cuda.get_device_name(device) if cuda else platform.machine()
+    return versions() | {"platform": f"{platform.system()} {platform.machine()}", "device": name}

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from wm import paths
 from wm.estimate import holm
-from wm.store import read_json, write_atomic
+from wm.files import read_json, write_atomic
 
 ALPHA = 0.05
 ENOUGH = 6  # networks per condition; a verdict from fewer is only indicative
@@ -39,8 +39,8 @@ A published statement, our number over networks, and a verdict by a rule fixed b
 
 - `within ± m`: our value is equivalent to the published one. Two one-sided tests at 5 %: the 90 % interval
   lies inside published ± m.
-- `greater`, `less`: one-sided t-test of a difference (Welch, or paired by seed), or of a mean against a fixed
-  number. `ours` is the difference, or the mean.
+- `greater`, `less`: one-sided test of a difference (Welch, or paired by seed), or of a mean or a bootstrapped
+  number against a fixed number. `ours` is the difference, or that number.
 - `order`: every adjacent step in the stated order, each by a one-sided t-test. `ours` is the weakest step.
 - All claims of one notebook are corrected together (Holm, {ALPHA:.0%}); `p` is the corrected one. Intervals
   are over networks, 95 %, not corrected.

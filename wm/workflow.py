@@ -6,26 +6,30 @@ Snakemake runs the notebooks (Snakefile); it is not even started when every figu
 __all__ = ["BadTarget", "main", "resolve", "retrainable", "stale", "targets"]
 
 import argparse
-import difflib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wm import manifest, paths, summary
-from wm.files import CannotWrite, StoreError, read_json, sha256
+from wm import manifest, paths
+from wm.files import CannotWrite, DamagedFile, StoreError, read_json, writing
 from wm.index import Figure, WrongIndex, read_index
 from wm.notebook import publish
-from wm.workplace import Busy, Workplace
+from wm.run_folder import Busy, RunFolder, finished
+from wm.text import nearest
 
 FAILED, NOT_UNDERSTOOD, BUSY, CANNOT_WRITE = 1, 2, 3, 5
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HEAD = ["notebook", "status", "seconds", "figures", "reproduced", "not", "untestable"]
+_VERDICTS = ("reproduced", "not reproduced", "cannot be tested here")
+_NOTHING = "nothing to do: every figure asked for is up to date"
 
 
 class BadTarget(ValueError):
-    """A target that is no figure's number, no system, not `all` and no `retrain-<system>`."""
+    """A target that there is not, or that does not go with the others or with the options."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,16 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         index = read_index()
         numbers = resolve(asked.targets, index)
+        if numbers and asked.device:
+            raise BadTarget("--device is for retrain-<system>: figures are drawn without training")
+        if asked.smoke and not numbers:
+            raise BadTarget("--smoke draws figures small and quick; retrain-<system> has no such mode")
         if asked.dry_run:
             return _foretell(asked.targets, stale(index, numbers, results, smoke=asked.smoke))
-        with Workplace(results, ()).locked():
+        with RunFolder(results, ()).locked():
             return _run(index, numbers, results, asked)
     except (BadTarget, WrongIndex) as error:
-        return _tell(str(error), NOT_UNDERSTOOD)
+        return _fail(str(error), NOT_UNDERSTOOD)
     except Busy as error:
-        return _tell(str(error), BUSY)
+        return _fail(str(error), BUSY)
     except StoreError as error:
-        return _tell(str(error), CANNOT_WRITE if isinstance(error, CannotWrite) else FAILED)
+        return _fail(str(error), CANNOT_WRITE if isinstance(error, CannotWrite) else FAILED)
 
 
 def targets(index: Mapping[str, Figure]) -> dict[str, list[str]]:
@@ -67,17 +75,11 @@ def resolve(names: Iterable[str], index: Mapping[str, Figure]) -> list[str]:
     """
     names, known, retrain = list(names), targets(index), {f"retrain-{s}" for s in retrainable(index)}
     if unknown := [name for name in names if name not in known and name not in retrain]:
-        raise BadTarget("\n".join(_unknown(name, [*known, *retrain]) for name in unknown))
+        raise BadTarget("\n".join(f"unknown target {n!r}: {nearest(n, [*known, *retrain])}" for n in unknown))
     if retrain & set(names) and set(names) & set(known):
         raise BadTarget("retrain first, then draw: give retrain-<system> and figures in two commands")
     wanted = {number for name in names for number in known.get(name, [])}
     return [number for number in index if number in wanted]
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-    return f"unknown target {name!r}: {hint}"
 
 
 def stale(
@@ -85,48 +87,78 @@ def stale(
 ) -> dict[str, str]:
     """The numbers whose figures are not up to date, each with the reason; refreshes the manifests."""
     inputs = manifest.refresh({number: index[number] for number in numbers}, results, smoke=smoke)
-    reasons = {n: _reason(results / n, needed) for n, needed in inputs.items()}
+    mode = "smoke" if smoke else "full"
+    reasons = {number: _reason(results / number, mode, needed) for number, needed in inputs.items()}
     return {number: reason for number, reason in reasons.items() if reason}
 
 
-def _reason(folder: Path, inputs: list[Path]) -> str:
-    done = folder / "done.json"
-    if not done.is_file():
-        return "not drawn yet"
-    drawn = done.stat().st_mtime_ns
-    if changed := [path.stem for path in inputs if path.stat().st_mtime_ns > drawn]:
-        return f"changed: {', '.join(changed)}"
+def _reason(folder: Path, mode: str, inputs: list[Path]) -> str:
     try:
-        figures = read_json(done)["figures"]
-        spoilt = [name for name, digest in figures.items() if sha256(folder / name) != digest]
-    except (StoreError, KeyError, AttributeError, TypeError) as error:
-        return str(error)
-    return f"no longer as drawn: {', '.join(spoilt)}" if spoilt else ""
+        finished(folder, mode)
+    except StoreError as error:
+        return error.what
+    drawn = (folder / "done.json").stat().st_mtime_ns
+    changed = [path.stem for path in inputs if path.stat().st_mtime_ns > drawn]
+    return f"changed: {', '.join(changed)}" if changed else ""
 
 
 def _run(index: Mapping[str, Figure], numbers: list[str], results: Path, asked: argparse.Namespace) -> int:
     if not numbers:
         return FAILED if _snakemake(asked.targets, asked) else 0
     todo = stale(index, numbers, results, smoke=asked.smoke)
-    for number in todo:  # the rules then agree with what was found here
-        (results / number / "done.json").unlink(missing_ok=True)
+    with writing(results):
+        for number in todo:  # the rules then agree with what was found here
+            (results / number / "done.json").unlink(missing_ok=True)
     if todo:
         _say(f"{len(todo)} of {len(numbers)} notebooks to run, {asked.jobs} at a time: {' '.join(todo)}")
         _snakemake(todo, asked)
     else:
-        _say("nothing to do: every figure asked for is up to date")
+        _say(_NOTHING)
     done = [number for number in numbers if (results / number / "done.json").is_file()]
-    if not asked.smoke:
-        _publish(done, anew=bool(todo))
-    _say(summary.table(index, numbers, results))
-    return 0 if done == numbers else FAILED
+    problems = [] if asked.smoke else list(_publish(index, done, anew=bool(todo)))
+    _say(_table(index, numbers, results))
+    return _fail("\n".join(problems), FAILED) if problems else 0 if done == numbers else FAILED
 
 
-def _publish(numbers: Iterable[str], *, anew: bool) -> None:
+def _publish(index: Mapping[str, Figure], numbers: Iterable[str], *, anew: bool) -> Iterator[str]:
     # Notebooks publish when they succeed; this brings back what was lost or changed in figures() since.
     changed = [path for number in numbers for path in publish(number)]
-    if anew or changed or not (paths.figures() / "CLAIMS.md").is_file():
-        summary.write_claims_page()
+    page, sheets = paths.figures() / "CLAIMS.md", sorted((paths.figures() / "claims").glob("*.json"))
+    if foreign := [str(sheet) for sheet in sheets if sheet.stem not in index]:
+        yield f"{', '.join(foreign)}: of no notebook in the index, so {page.name} is left as it is: delete it"
+    elif anew or changed or not page.is_file():
+        from wm import verdicts  # brings scipy, for which a run with nothing to do need not wait
+
+        try:
+            if not page.is_file() or page.read_bytes() != verdicts.merge().encode():
+                verdicts.write_claims_md()
+        except (ValueError, DamagedFile) as error:  # a sheet of a smoke run, or none at all
+            yield str(error)
+
+
+def _table(index: Mapping[str, Figure], numbers: Iterable[str], results: Path) -> str:
+    rows = [_HEAD, *(_row(index[number], results / number) for number in numbers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(figure: Figure, folder: Path) -> list[str]:
+    name, figures = Path(figure.notebook).stem, " ".join(figure.figures)
+    if not (folder / "done.json").is_file():
+        return [name, _failure(folder / "failed.json"), "", figures, "", "", ""]
+    done, counts = read_json(folder / "done.json"), Counter()
+    for verdict, count in done["claims"].items():
+        counts[verdict.removeprefix("indicative: ")] += count
+    return [name, "ok", f"{done['seconds']:.0f}", figures, *(str(counts[verdict]) for verdict in _VERDICTS)]
+
+
+def _failure(path: Path) -> str:
+    match path.is_file() and read_json(path):
+        case {"status": str(status)}:
+            return status.upper()
+    return "NOT RUN"
 
 
 def _snakemake(names: Iterable[str], asked: argparse.Namespace) -> int:
@@ -135,7 +167,7 @@ def _snakemake(names: Iterable[str], asked: argparse.Namespace) -> int:
     command += ["--directory", str(paths.results())]  # where its own records go
     command += ["--cores", str(asked.jobs), "--keep-going", "--rerun-incomplete", "--rerun-triggers", "mtime"]
     command += ["--nolock", "--scheduler", "greedy", "--quiet", "all", *asked.snakemake]
-    command += ["--config", f"smoke={asked.smoke}", "--", *names]
+    command += ["--config", f"smoke={asked.smoke}", f"device={asked.device or 'cpu'}", "--", *names]
     modules = os.pathsep.join(filter(None, [str(here), os.environ.get("PYTHONPATH")]))
     places = {"PYTHONPATH": modules, "XDG_CACHE_HOME": str(paths.results() / ".cache")}
     return _wait_for(command, {**os.environ, **places})
@@ -167,7 +199,8 @@ def _wait_for(command: Sequence[str], environment: Mapping[str, str]) -> int:
 def _foretell(names: Iterable[str], reasons: Mapping[str, str]) -> int:
     would = [f"would run {number} ({reason})" for number, reason in reasons.items()]
     would += [f"would run {name}" for name in names if name.startswith("retrain-")]
-    return _tell("\n".join(would) or "nothing to do: every figure asked for is up to date", 0)
+    _say("\n".join(would) or _NOTHING)
+    return 0
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -178,17 +211,18 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--jobs", type=_positive, default=cores)
+    parser.add_argument("--device")
     return parser.parse_args(arguments[:end], argparse.Namespace(snakemake=arguments[end + 1 :]))
 
 
 def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError(text)
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of notebooks, 1 or more")
     return int(text)
 
 
-def _tell(text: str, code: int) -> int:
-    _say(text)
+def _fail(text: str, code: int) -> int:
+    sys.stderr.write(text + "\n")
     return code
 
 

@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from wm import train
-from wm.store import CannotWrite, DamagedFile, load_checkpoint
+from wm.checkpoint import load_checkpoint
+from wm.files import CannotWrite, DamagedFile
 
 pytestmark = pytest.mark.fault
 UPDATES = 60

@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
-__all__ = ["EXAMPLE_STEPS", "ExampleRates", "example_rates", "measure", "networks", "shipped_epoch_rates"]
+__all__ = [
+    "CHANGE_BINS", "EXAMPLE_STEPS", "ExampleRates", "by_family", "example_rates", "measure", "networks",
+    "shipped_epoch_rates",
+]  # fmt: skip
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +32,8 @@ from .similarity import DIRECTIONS, epoch_rates
 from .task import grid_directions
 from .tuning import change_histogram, preference_change, record, ring_units
 
+CHANGE_BINS = tuple(f"change_{low}_{low + 36}_percent" for low in range(0, 180, 36))
+"""columns of the histogram of preference changes: percent of a network's ring units in each 36 degrees"""
 EXAMPLE_STEPS = 5
 """every fifth step (50 ms) of an example network is kept"""
 LEVELS = 255  # of the quantised example rates
@@ -100,15 +105,18 @@ def _rows(ensemble: Ensemble) -> pd.DataFrame:
     )
     for key in ("error_deg", "error_median_deg", "error_no_distractor_deg", "error_no_distractor_median_deg"):
         table[key] = ensemble.score(key)
-    # published rule: on the task that the network was trained for
-    own = "error_deg" if ensemble.config.distractor_probability else "error_no_distractor_deg"
-    table["kept"] = table[own] <= KEPT_BELOW_DEG
+    table["kept"] = _kept(ensemble)
     table["ring_units"] = mask.sum(axis=1)
     table[["structural", "functional"]] = np.stack(factors(ensemble, recording, mask), axis=1)
     table["median_change_deg"] = pd.DataFrame(change).median(axis=1)  # without ring units: NaN
-    bins = [f"change_{low}_{low + 36}_percent" for low in range(0, 180, 36)]
-    table[bins] = change_histogram(change)
+    table[list(CHANGE_BINS)] = change_histogram(change, len(CHANGE_BINS))
     return table
+
+
+def _kept(ensemble: Ensemble) -> np.ndarray:
+    """The published selection, (network,) bool: by the error on the task that a network was trained for."""
+    own = "error_deg" if ensemble.config.distractor_probability else "error_no_distractor_deg"
+    return ensemble.score(own) <= KEPT_BELOW_DEG
 
 
 def _example(table: pd.DataFrame) -> int:
@@ -133,6 +141,21 @@ def _quantised(rates: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
 def networks() -> pd.DataFrame:
     """The shipped table, one row a network. Raises `wm.store.DamagedFile` if it is missing."""
     return store.read_table(_table())
+
+
+def by_family(families: Sequence[str], first: int | None = None) -> dict[str, pd.DataFrame]:
+    """Rows of the shipped table, family -> its networks, of each the `first` ones only if given.
+
+    Raises ValueError for an unknown family or one that the table lacks, `wm.store.DamagedFile` without table.
+    """
+    table, wanted = networks(), [family_name(family) for family in families]
+    rows = {family: table[table.family == family].reset_index(drop=True)[:first] for family in wanted}
+    missing = [family for family, found in rows.items() if found.empty]
+    if missing:
+        raise ValueError(
+            f"{_table()} has no networks of {', '.join(missing)}: measure them with `wm states ring`"
+        )
+    return rows
 
 
 def shipped_epoch_rates(families: Sequence[str] | None = None) -> dict[str, np.ndarray]:

@@ -1,32 +1,29 @@
-"""Panels on the errors of ring networks: strips, shares kept, cost of a distractor, what shifts do.
+"""Panels on the errors of ring networks: strips, shares kept, cost of a distractor, shifts, training curves.
 
-Each function draws what it is given on the axes it is given. Filled markers are networks that the published
-selection keeps, hollow ones those that it drops.
+Each function draws what it is given on the axes it is given; tables are those of `wm.ring.derived.by_family`,
+family -> a row for each network. Filled markers are networks that the published selection keeps, hollow ones
+those that it drops.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "draw_distractor_cost",
-    "draw_kept",
-    "draw_shift_scatter",
-    "draw_strips",
-    "error_axis",
-    "line_label",
-]
+    "draw_distractor_cost", "draw_errors", "draw_kept", "draw_mean", "draw_shift_scatter", "draw_strips",
+    "draw_training", "error_axis",
+]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from ..estimate import Estimate, mean_interval
-from ..style import CHANCE, COLORS, MARKERS, PUBLISHED
+from ..estimate import Estimate, mean_interval, wilson_interval
+from ..style import CHANCE, COLORS, LABELS, MARKERS, PUBLISHED, line_label
 from .evaluate import KEPT_BELOW_DEG
-from .families import FAMILIES
-from .scores import CHANCE_DEG, FamilyScores, wilson
+from .scores import CHANCE_DEG
 from .scores import PUBLISHED as PUBLISHED_SCORES
 
 _LIMITS = (3, 150)
@@ -45,33 +42,30 @@ def error_axis(ax: Axes, axis: str, ticks: Sequence[float] = (3, 5, 10, 20, 50, 
     line(KEPT_BELOW_DEG, **(CHANCE | {"linestyle": ":"}))
 
 
-def line_label(ax: Axes, y: float, text: str, x: float = 1) -> None:
-    """Small text on a horizontal line, ending at the fraction x of the axes."""
-    across = {"transform": ax.get_yaxis_transform(), "color": "#6E6E6E", "fontsize": 5.5}
-    ax.text(x, y, text, ha="right", va="bottom", **across)
+def draw_mean(ax: Axes, x: float, samples: np.ndarray) -> None:
+    """Mean of samples (network,) with its 95 % interval at x; nothing for fewer than two networks."""
+    if len(samples) < 2:
+        return
+    ax.vlines(x, *mean_interval(samples), color="black", lw=1, zorder=4)
+    ax.plot([x], [np.mean(samples)], color="black", marker="_", markersize=5, mew=1.4, zorder=4)
 
 
-def draw_strips(ax: Axes, scores: Mapping[str, FamilyScores]) -> None:
+def draw_strips(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     """Error of every network, a column per family, with median of all, mean of kept and published mean."""
-    for x, score in enumerate(scores.values()):
-        _dots(ax, x + _spread(len(score.error_deg)), score.error_deg, score)
-        ax.plot(
-            (x - 0.3, x + 0.3),
-            (np.median(score.error_deg),) * 2,
-            color=COLORS[score.family],
-            lw=1.4,
-            zorder=4,
-        )
-        _kept_mean(ax, x + 0.4, score.kept_error_deg)
-        _published(ax, x - 0.4, score.family)
+    for x, (family, rows) in enumerate(tables.items()):
+        _dots(ax, family, rows, x + _spread(len(rows)))
+        middle = (rows.error_deg.median(),) * 2
+        ax.plot((x - 0.3, x + 0.3), middle, color=COLORS[family], lw=1.4, zorder=4)
+        draw_mean(ax, x + 0.4, rows.error_deg[rows.kept])
+        _published(ax, x - 0.4, family)
     error_axis(ax, "y")
-    if "wmonly" in scores:
-        mean = scores["wmonly"].kept_error_deg.mean()
+    if "wmonly" in tables:
+        mean = tables["wmonly"].query("kept").error_deg.mean()
         ax.axhline(mean, color=COLORS["wmonly"], ls=(0, (5, 3)), lw=0.8, zorder=0.5)
         line_label(ax, mean, "mean of kept WM-only", x=0.39)
     line_label(ax, CHANCE_DEG, "chance")
-    line_label(ax, KEPT_BELOW_DEG, "15°")
-    _columns(ax, scores)
+    line_label(ax, KEPT_BELOW_DEG, f"{KEPT_BELOW_DEG:g}°")
+    _columns(ax, tables)
     ax.set(ylabel="error with distractor (deg)", ylim=_LIMITS)
     _strip_legend(ax)
 
@@ -81,21 +75,12 @@ def _spread(n: int) -> np.ndarray:
     return ((np.arange(n) * 0.618034) % 1 - 0.5) * 0.44
 
 
-def _dots(ax: Axes, x: np.ndarray, y: np.ndarray, score: FamilyScores, size: float = 7) -> None:
-    """Markers of a family: filled for kept networks, hollow for dropped ones."""
-    for chosen, face in ((score.kept, COLORS[score.family]), (~score.kept, "none")):
-        ax.scatter(
-            x[chosen], y[chosen], s=size, marker=MARKERS[score.family], facecolor=face,
-            edgecolor=COLORS[score.family], lw=0.5, alpha=0.75,
-        )  # fmt: skip
-
-
-def _kept_mean(ax: Axes, x: float, kept_deg: np.ndarray) -> None:
-    if len(kept_deg) < 2:
-        return
-    interval = mean_interval(kept_deg)
-    ax.vlines(x, *interval, color="black", lw=1)
-    ax.plot([x], [kept_deg.mean()], color="black", marker="_", markersize=5, mew=1.4)
+def _dots(ax: Axes, family: str, rows: pd.DataFrame, x: np.ndarray, size: float = 7) -> None:
+    """Error with distractor at x (network,): filled for kept networks, hollow for dropped ones."""
+    kept, y = rows.kept.to_numpy(), rows.error_deg.to_numpy()
+    look = {"marker": MARKERS[family], "edgecolor": COLORS[family], "lw": 0.5, "alpha": 0.75, "s": size}
+    for chosen, face in ((kept, COLORS[family]), (~kept, "none")):
+        ax.scatter(x[chosen], y[chosen], facecolor=face, **look)
 
 
 def _published(ax: Axes, x: float, family: str) -> None:
@@ -108,10 +93,10 @@ def _published(ax: Axes, x: float, family: str) -> None:
     ax.plot([x], [known.mean_deg], **(_SMALL if known.selected else _SMALL | {"marker": "D"}))
 
 
-def _columns(ax: Axes, scores: Mapping[str, FamilyScores]) -> None:
-    labels = [FAMILIES[family].title for family in scores]
-    ax.set_xticks(range(len(scores)), labels, rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_xlim(-0.7, len(scores) - 0.3)
+def _columns(ax: Axes, families: Sequence[str]) -> None:
+    labels = [LABELS[family] for family in families]
+    ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.7, len(labels) - 0.3)
 
 
 def _strip_legend(ax: Axes) -> None:
@@ -128,43 +113,70 @@ def _strip_legend(ax: Axes) -> None:
     ax.legend(handles, [text for _, text in shown], ncols=6, loc="lower left", bbox_to_anchor=(0, 1.0))
 
 
-def draw_kept(ax: Axes, scores: Mapping[str, FamilyScores]) -> None:
+def draw_kept(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     """Percent of networks kept, with Wilson's 95 % interval and the published share; counts written above."""
-    for x, score in enumerate(scores.values()):
-        kept, n = int(score.kept.sum()), len(score.kept)
-        low, high = (100 * end for end in wilson(kept, n))
-        look = {"color": COLORS[score.family], "marker": MARKERS[score.family], "markersize": 4}
-        ax.vlines(x + 0.1, low, high, color=COLORS[score.family], lw=1.2)
-        ax.plot([x + 0.1], [100 * kept / n], **look)
-        known = PUBLISHED_SCORES.get(score.family)
+    for x, (family, rows) in enumerate(tables.items()):
+        kept, n, color = int(rows.kept.sum()), len(rows), COLORS[family]
+        low, high = wilson_interval(kept, n)
+        ax.vlines(x + 0.1, 100 * low, 100 * high, color=color, lw=1.2)
+        ax.plot([x + 0.1], [100 * kept / n], color=color, marker=MARKERS[family], markersize=4)
+        known = PUBLISHED_SCORES.get(family)
         if known:
             ax.plot([x - 0.2], [100 * known.kept / known.networks], **_SMALL)
         ax.text(x, 106, f"{kept}/{n}", ha="center", va="bottom", fontsize=6)
-    _columns(ax, scores)
+    _columns(ax, tables)
     ax.set(ylabel="kept (%)", ylim=(0, 104), yticks=(0, 50, 100))
 
 
-def draw_distractor_cost(ax: Axes, scores: Mapping[str, FamilyScores]) -> None:
+def draw_distractor_cost(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     """Error with against without distractor; on the diagonal a distractor costs nothing."""
     ax.plot((1, 200), (1, 200), color="black", lw=0.6)
-    for score in scores.values():
-        _dots(ax, score.no_distractor_deg, score.error_deg, score, size=9)
+    for family, rows in tables.items():
+        _dots(ax, family, rows, rows.error_no_distractor_deg.to_numpy(), size=9)
     error_axis(ax, "y")
     error_axis(ax, "x")
     ax.set(xlabel="error without distractor (deg)", ylabel="error with distractor (deg)")
     ax.set(xlim=(2.5, 130), ylim=_LIMITS)
 
 
+def draw_errors(ax: Axes, family: str, rows: pd.DataFrame, *, place: float = 0.0) -> None:
+    """Error without (left) and with distractor (right), degrees, a line per network, the kept ones filled.
+
+    Beside them the mean over kept networks with its 95 % interval; networks that are not kept are dotted.
+    place: where on the x axis the family begins.
+    """
+    x, colour = np.array([place, place + 1]), COLORS[family]
+    both = rows[["error_no_distractor_deg", "error_deg"]].to_numpy()
+    for kept, line, face in ((False, ":", "white"), (True, "-", colour)):
+        look = {"color": colour, "markerfacecolor": face, "markersize": 2.2, "linewidth": 0.5, "alpha": 0.6}
+        ax.plot(x, both[rows.kept == kept].T, line, marker=MARKERS[family], **look)
+    for at, column in zip(x + (-0.2, 0.2), both[rows.kept].T, strict=True):
+        draw_mean(ax, at, column)
+
+
 def draw_shift_scatter(
-    ax: Axes, x: np.ndarray, score: FamilyScores, correlation: Estimate | None = None
+    ax: Axes, family: str, rows: pd.DataFrame, x: np.ndarray, *, correlation: Estimate | None = None
 ) -> None:
     """Error against a property x (network,) of the networks' input shifts; rank correlation in the label."""
-    _dots(ax, np.asarray(x), score.error_deg, score, size=14)
+    _dots(ax, family, rows, np.asarray(x), size=14)
     if correlation is not None:
         low, high = correlation.interval95
-        text = f"{FAMILIES[score.family].title}: $\\rho$ = {correlation.ours:.2f} [{low:.2f}, {high:.2f}]"
-        ax.plot([], [], color=COLORS[score.family], marker=MARKERS[score.family], ls="none", label=text)
+        text = f"{LABELS[family]}: $\\rho$ = {correlation.ours:.2f} [{low:.2f}, {high:.2f}]"
+        ax.plot([], [], color=COLORS[family], marker=MARKERS[family], ls="none", label=text)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
     if ax.get_yscale() != "log":
         error_axis(ax, "y")
     ax.set(ylabel="error with distractor (deg)", ylim=_LIMITS)
+
+
+def draw_training(ax: Axes, histories: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Training curves, family -> updates (step,) and error_deg (network, step): thin each, thick median."""
+    for family, (steps, error_deg) in histories.items():
+        ax.plot(steps, error_deg.T, color=COLORS[family], lw=0.3, alpha=0.35)
+    for family, (steps, error_deg) in histories.items():
+        ax.plot(steps, np.median(error_deg, axis=0), color=COLORS[family], lw=1.8, label=LABELS[family])
+    error_axis(ax, "y")
+    ax.set(xlabel="updates", ylabel="error (deg)", ylim=(2.5, 190), xlim=(0, None))
+    line_label(ax, CHANCE_DEG, "chance")
+    line_label(ax, KEPT_BELOW_DEG, f"{KEPT_BELOW_DEG:g}°")
+    ax.legend(ncols=len(histories), loc="lower right", bbox_to_anchor=(1, 1.0))

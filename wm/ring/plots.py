@@ -1,101 +1,32 @@
-"""Panels on the ring task: timeline, input tuning, one trial of a network, training curves.
+"""Panels on the ring task: timeline, input tuning, nonlinearity, one trial of a network.
 
-Each function draws what it is given on the axes it is given.
+Each function draws what it is given on the axes it is given. Times are ms from target onset.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "Trial", "draw_input_tuning", "draw_nonlinearity", "draw_timeline", "draw_training", "draw_trial",
-    "example_trial",
+    "draw_input_tuning", "draw_nonlinearity", "draw_rates", "draw_timeline", "draw_trial", "label_events",
 ]  # fmt: skip
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.transforms import ScaledTranslation
 
-from ..style import COLORS, LABELS
-from ..train import torch_generator
-from .error_plots import error_axis, line_label
-from .evaluate import KEPT_BELOW_DEG, block_noise, task_of
-from .library import Ensemble
-from .network import NONLINEARITIES, outputs, simulate
-from .scores import CHANCE_DEG
+from ..style import COLORS
+from .network import NONLINEARITIES
 from .task import DT_MS, MEDIAN_DELAYS, Delays, Task, tuning_curve
-from .tuning import direction_selectivity, preferred_direction, record, ring_units
+from .trial import Trial
 
-_GREYS = colormaps["Greys"].resampled(16)  # more levels of noise only cost bytes
+_GREYS = colormaps["Greys"].resampled(64)  # more levels of noise only cost bytes
+_EVENTS = {"target": "target", "distractor": "distractor", "go": "go cue"}
 DEGREE_TICKS = (0, 90, 180, 270, 360)
 OUTPUTS = (("sin", "#D55E00"), ("cos", "#009E73"))
-
-
-class Trial(NamedTuple):
-    """One trial of one network.
-
-    inputs: (time, input), the last input is the go cue; rates: (time, unit), memory-ring units first, in the
-    order of `example_trial`; memory: number of memory-ring units; outputs: (time, 2), sin and cos; target:
-    (2,); marks_ms: first moment of each event, and the end; directions_deg: target and distractor.
-    """
-
-    inputs: np.ndarray
-    rates: np.ndarray
-    memory: int
-    outputs: np.ndarray
-    target: np.ndarray
-    marks_ms: dict[str, int]
-    directions_deg: tuple[float, float]
-
-
-def example_trial(
-    ensemble: Ensemble,
-    directions_deg: tuple[float, float],
-    *,
-    noise: float = 0.1,
-    delays: Delays = MEDIAN_DELAYS,
-    seed: int = 0,
-) -> Trial:
-    """Run an ensemble of one network on one target and distractor direction, in degrees.
-
-    Units are sorted by preferred target direction: memory-ring units by that of the delay, then those tuned
-    in the cue, then the rest. Raises ValueError for more than one network, negative noise, impossible delays.
-    """
-    if len(ensemble) != 1:
-        raise ValueError(
-            f"an example trial is of one network, got {len(ensemble)}: load one, such as 'wmd-01'"
-        )
-    if not noise >= 0:
-        raise ValueError(f"noise must be 0 or more, got {noise}")
-    weights, units = ensemble.weights, ensemble.config.units
-    task = task_of(ensemble.config, distractor_probability=1.0)
-    batch = task.batch(np.array(directions_deg, dtype=float)[None, None], delays)
-    generators = [torch_generator(ensemble.seeds[0], "example", seed)]
-    source = block_noise(generators, 1, units, noise=noise) if noise else None
-    rates = simulate(weights, batch, noise=source)
-    order, memory = _unit_order(ensemble)
-    return Trial(
-        batch.inputs()[0, 0].numpy(),
-        rates[0, 0].numpy()[:, order],
-        memory,
-        outputs(weights, rates)[0, 0].numpy(),
-        batch.targets()[0, 0],
-        {name: int(step[0]) * DT_MS for name, step in batch.landmarks.items()},
-        tuple(map(float, directions_deg)),
-    )
-
-
-def _unit_order(ensemble: Ensemble) -> tuple[np.ndarray, int]:
-    """Order of the units, (unit,), and how many of them are memory-ring units."""
-    recording = record(ensemble, noise=0)
-    cue, delay = (recording.rates[window] for window in ("cue", "delay"))
-    memory = ring_units(recording)[0]
-    tuned = direction_selectivity(cue, recording.directions_deg)[0] > 0.01
-    group = np.select([memory, tuned], [0, 1], 2)
-    by_cue, by_delay = (preferred_direction(rates, recording.directions_deg)[0] for rates in (cue, delay))
-    return np.lexsort((np.where(memory, by_delay, by_cue), group)), int(memory.sum())
 
 
 def draw_timeline(ax: Axes, task: Task, delays: Delays = MEDIAN_DELAYS) -> None:
@@ -114,7 +45,7 @@ def draw_timeline(ax: Axes, task: Task, delays: Delays = MEDIAN_DELAYS) -> None:
     _span(ax, 1.3, (shown, onsets["distractor"][1]), "onset", task.onset)
     _span(ax, 0.3, (shown, onsets["go"][1]), "delay", task.delay)
     ax.set(xlim=(-task.fixation[1] * DT_MS - 150, onsets["go"][2] + go), ylim=(-0.35, 2.85))
-    ax.set_yticks((2, 1, 0), ("target", "distractor", "go cue"))
+    ax.set_yticks((2, 1, 0), _EVENTS.values())
     ax.set_xlabel("time from target onset (ms)")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -148,53 +79,66 @@ def draw_nonlinearity(ax: Axes, name: str = "retanh") -> None:
 
 def draw_trial(axes: Sequence[Axes], trial: Trial) -> None:
     """Inputs, rates and outputs of a trial on three axes; the go cue is shaded in the last."""
-    time = (0, trial.marks_ms["end"])
-    heat = {"aspect": "auto", "origin": "lower", "vmin": 0, "vmax": 1, "cmap": _GREYS}
-    units = trial.rates.shape[1]
-    axes[0].imshow(trial.inputs[:, :-1].T, extent=(*time, 0, 360), **heat)
+    _heat(axes[0], trial.inputs[:, :-1], trial, (0, 360))
     axes[0].set(ylabel="input preference\n(deg)", yticks=(0, 180, 360))
-    image = axes[1].imshow(trial.rates.T, extent=(*time, 0, units), **heat)
-    axes[1].axhline(trial.memory, color=COLORS["target"], lw=0.8)
-    axes[1].set(ylabel="units", yticks=(0, units))
+    image = draw_rates(axes[1], trial)
+    axes[1].set_ylabel("units, by preference")
     axes[1].figure.colorbar(image, ax=list(axes[:2]), label="rate", ticks=(0, 0.5, 1), aspect=25, pad=0.01)
-    _events(axes[0], trial)
+    label_events(axes[0], trial)
     _outputs(axes[2], trial)
-    for ax in axes:
-        ax.set_xlim(time)
     for ax in axes[:2]:
         ax.tick_params(axis="x", labelbottom=False)
 
 
-def _events(ax: Axes, trial: Trial) -> None:
-    stops = {"target": "delay", "distractor": "distractor_off", "go": "end"}
-    for name, stop in stops.items():
-        first, last = trial.marks_ms[name], trial.marks_ms[stop]
-        across = {"transform": ax.get_xaxis_transform(), "clip_on": False, "color": COLORS[name]}
-        ax.plot((first, last), (1.06, 1.06), lw=3, solid_capstyle="butt", **across)
-        label = "go cue" if name == "go" else name
-        ax.text((first + last) / 2, 1.12, label, ha="center", va="bottom", fontsize=6, **across)
+def draw_rates(ax: Axes, trial: Trial) -> AxesImage:
+    """Heat map of rates, 0 (white) to 1 (black), unit by time; target and distractor are bands, go a line.
+
+    The memory-ring units are below the black line: ticks mark their preferred directions, arrow heads on the
+    right the two directions shown. Returns the image, for a colour bar.
+    """
+    units = len(trial.ring)
+    image = _heat(ax, trial.rates, trial, (units, 0))
+    for name, angle in zip(("target", "distractor"), trial.directions_deg, strict=True):
+        ax.axvspan(*trial.span_ms(name), color=COLORS[name], alpha=0.3, linewidth=0)
+        place = (trial.limits_ms[1], _row(trial, angle))
+        ax.plot(*place, marker="<", color=COLORS[name], clip_on=False, markersize=4)
+    ax.axvline(trial.span_ms("go")[0], color=COLORS["go"], linewidth=1)
+    if not trial.ring.all():
+        ax.axhline((~trial.ring).sum(), color="black", linewidth=0.6)
+    ax.set_yticks([_row(trial, angle) for angle in DEGREE_TICKS[:-1]], [f"{a}°" for a in DEGREE_TICKS[:-1]])
+    ax.set(xlim=trial.limits_ms, ylim=(units, 0))
+    return image
+
+
+def _heat(ax: Axes, values: np.ndarray, trial: Trial, ends: tuple[float, float]) -> AxesImage:
+    """values (time, row) by time; ends: of the vertical axis, the bottom one first."""
+    look = {"aspect": "auto", "vmin": 0, "vmax": 1, "cmap": _GREYS, "extent": (*trial.limits_ms, *ends)}
+    return ax.imshow(values.T, origin="lower" if ends[0] < ends[1] else "upper", **look)
+
+
+def _row(trial: Trial, angle_deg: float) -> float:
+    """Where a preferred direction lies among the sorted ring units."""
+    others = int((~trial.ring).sum())
+    return others + float(np.searchsorted(trial.preferred_deg[others:], angle_deg % 360))
+
+
+def label_events(ax: Axes, trial: Trial) -> None:
+    """Bars and names of target, distractor and go cue above the axes."""
+    above = ax.get_xaxis_transform() + ScaledTranslation(0, 3 / 72, ax.figure.dpi_scale_trans)
+    for event, name in _EVENTS.items():
+        span, color = trial.span_ms(event), COLORS[event]
+        ax.plot(span, (1, 1), transform=above, clip_on=False, color=color, lw=2.5, solid_capstyle="butt")
+        place = {"xycoords": ax.get_xaxis_transform(), "xytext": (0, 5.5), "textcoords": "offset points"}
+        ax.annotate(name, (np.mean(span), 1), **place, color=color, ha="center", va="bottom", fontsize=6)
 
 
 def _outputs(ax: Axes, trial: Trial) -> None:
-    steps = np.arange(len(trial.outputs)) * DT_MS
-    go = (trial.marks_ms["go"], trial.marks_ms["end"])
+    go = trial.span_ms("go")
     ax.axvspan(*go, color=COLORS["go"], alpha=0.15, lw=0)
+    times = trial.after_target_ms(np.arange(len(trial.outputs)))
     for k, (name, colour) in enumerate(OUTPUTS):
-        ax.plot(steps, trial.outputs[:, k], color=colour, lw=0.9, label=name)
+        ax.plot(times, trial.outputs[:, k], color=colour, lw=0.9, label=name)
         ax.plot(go, (trial.target[k],) * 2, color=colour, ls="--", lw=0.9, label=f"{name} wanted")
-    ax.set(xlabel="time (ms)", ylabel="output", yticks=(-1, 0, 1))
-    ax.set_ylim(-1.15, 1.15)
+    ax.set(xlabel="time from target onset (ms)", ylabel="output", yticks=(-1, 0, 1))
+    ax.set(xlim=trial.limits_ms, ylim=(-1.15, 1.15))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
-
-
-def draw_training(ax: Axes, histories: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Training curves, family -> updates (step,) and error_deg (network, step): thin each, thick median."""
-    for family, (steps, error_deg) in histories.items():
-        ax.plot(steps, error_deg.T, color=COLORS[family], lw=0.3, alpha=0.35)
-    for family, (steps, error_deg) in histories.items():
-        ax.plot(steps, np.median(error_deg, axis=0), color=COLORS[family], lw=1.8, label=LABELS[family])
-    error_axis(ax, "y")
-    ax.set(xlabel="updates", ylabel="error (deg)", ylim=(2.5, 190), xlim=(0, None))
-    line_label(ax, CHANCE_DEG, "chance")
-    line_label(ax, KEPT_BELOW_DEG, "15°")
-    ax.legend(ncols=len(histories), loc="lower right", bbox_to_anchor=(1, 1.0))

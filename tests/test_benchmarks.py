@@ -1,0 +1,49 @@
+"""The benchmark of the ring system: its rows say what was measured, and are printed whatever they say."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+NAMES = ["train_backprop", "train_hand_designed", "procrustes"]
+
+
+@pytest.fixture
+def ring():
+    # benchmarks are run from the repository and not installed
+    path = Path(__file__).parents[1] / "benchmarks" / "ring.py"
+    spec = importlib.util.spec_from_file_location("benchmarks_ring", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_procrustes_row_at_small_size(ring, own_randomness):
+    row = ring.procrustes_row(12, rows=5, units=30, sample=20)
+    assert row["name"] == "procrustes" and "from 20 pairs" in row["unit"]
+    assert row["ratio"] == row["reference"] / row["ours"] > 0
+    assert row["fault"] in ("", "BELOW THE FLOOR")  # a loaded machine may be slow, but never wrong
+
+
+def test_procrustes_row_says_what_is_wrong(ring, monkeypatch):
+    monkeypatch.setattr(ring, "PROCRUSTES_FLOOR", 1e9)
+    assert ring.procrustes_row(6, units=9)["fault"] == "BELOW THE FLOOR"
+    monkeypatch.setattr(ring, "PROCRUSTES_LIMIT_S", 0)
+    assert ring.procrustes_row(6, units=9)["fault"] == "OVER 0 s"
+    monkeypatch.setattr(ring, "procrustes_matrix", lambda xs: np.zeros((6, 6)))
+    assert ring.procrustes_row(6, units=9)["fault"].startswith("WRONG BY 8")
+
+
+def test_last_line_is_json_of_every_row_even_below_the_floor(ring, monkeypatch, capsys):
+    def row(name):
+        about = {"unit": "s", "ours": 2.0, "reference": 1.0, "floor": 3.0, "device": "cpu"}
+        return about | {"name": name, "ratio": 0.5, "fault": "BELOW THE FLOOR"}
+
+    monkeypatch.setattr(ring, "training_row", lambda family, device: row(ring.NAMES[family]))
+    monkeypatch.setattr(ring, "procrustes_row", lambda: row("procrustes"))
+    ring.main([])
+    lines = capsys.readouterr().out.splitlines()
+    assert [row["name"] for row in json.loads(lines[-1])] == NAMES
+    assert sum("BELOW THE FLOOR" in line for line in lines[:-1]) == 3
