@@ -4,7 +4,8 @@ case " $* " in *" --help "* | *" -h "*)
     cat <<'HELP'
 usage: ./run_all.sh [TARGET ...] [--smoke] [--dry-run] [--jobs N] [--device cuda] [-- SNAKEMAKE OPTIONS]
 
-Draws every figure, or the targets named, that is not up to date, and publishes it to figures/.
+Draws every figure, or the targets named, that is not up to date, and publishes it to figures/;
+results/index.html then shows them all, in a browser, beside the verdicts on their claims.
 
   TARGET      a figure's number (14), a system (ring, nback, plastic, symbolic, aime, across), all,
               or retrain-SYSTEM, which trains and measures that system's networks anew, draws nothing,

@@ -17,6 +17,7 @@ from wm import cli, paths, ring, store, style, train
 from wm.__main__ import main
 
 SMALL = ["--units", "10", "--updates", "2", "--trials", "2"]
+VERBS = ("train", "states", "explore", "show", "verify")
 ROOT = Path(__file__).parents[1]
 
 
@@ -84,10 +85,10 @@ def test_help_names_every_command_and_imports_no_system():
     code = "import sys; from wm.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert all(f"Example: wm {verb}" in ran.stdout for verb in ("train", "states", "show", "verify"))
+    assert all(f"Example: wm {verb}" in ran.stdout for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", ["train", "states", "show", "verify"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_each_command_has_help_with_an_example(verb, capsys):
     text = helped(capsys, verb, "--help")
     assert f"usage: wm {verb}" in text and f"Example: wm {verb}" in text
@@ -188,7 +189,7 @@ def test_all_families(wm, calls, roots):
         ("show ring/nothing", "nothing: there is no such network: `wm show` lists the 0 that there are"),
         ("verify --all", "unknown option --all: see wm verify --help"),
         ("trian ring.rt", "unknown command 'trian': did you mean train?; see wm --help"),
-        ("", "unknown command '': there are train, states, show, verify"),
+        ("", "unknown command '': there are train, states, explore, show, verify"),
     ],
 )
 def test_what_is_not_understood_is_told_in_one_line(wm, calls, words, said):

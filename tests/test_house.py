@@ -457,6 +457,8 @@ def test_failure_keeps_the_others_going_and_the_published_figure(tiny, capfd):
     assert workflow.main([]) == 1
     said = capfd.readouterr()
     assert re.search(r"13_topic +ok .*\n14_topic +ERROR .*\n20_topic +ok ", said.out)
+    assert said.out.endswith(f"to look at in a browser: {tiny / 'results/index.html'}\n")
+    assert "Failed: error" in (tiny / "results/index.html").read_text("utf-8")
     assert "ZeroDivisionError" in said.out + said.err
     assert {p.name: p.read_text() for p in (tiny / "figures").glob("*.png")} == {
         "13a.png": "drawn", "14a.png": "published before", "20a.png": "drawn",

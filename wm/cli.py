@@ -33,6 +33,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from wm import __path__ as _folders
 from wm import __version__
+from wm.explore_notebook import Explore
 from wm.text import nearest
 
 _CODES = {"CannotWrite": 5, "UnknownNetwork": 2, "ValueError": 2} | dict.fromkeys(
@@ -128,13 +129,13 @@ class States:
 
 @dataclass(frozen=True)
 class Show:
-    """Tell what made a figure, a network or a state file; without a name, what there is.
+    """Tell what made a figure, a network or another file, and the command to make it again; or what there is.
 
     Example: wm show rt-07
     """
 
     target: Annotated[Positional[str], arg(metavar="[FILE|NETWORK]", help_behavior_hint="")] = ""
-    """figures/14a.png or 14a, ring/rt-07 or rt-07, or a file of states"""
+    """14a or its file, rt-07 or ring/rt-07, 14 for its notebook; a file of states, a table, a claims file"""
 
     def run(self) -> int:
         """Show one thing, or the list."""
@@ -164,7 +165,7 @@ class Verify:
         return 1 if problems else 0
 
 
-_VERBS = {"train": Train, "states": States, "show": Show, "verify": Verify}
+_VERBS = {"train": Train, "states": States, "explore": Explore, "show": Show, "verify": Verify}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,8 +1,9 @@
-"""What is saved, in words: networks with their scores, figures with their origin, files of states."""
+"""What is saved, in words: networks with their scores, figures with their verdicts, the origin of a file."""
 
 __all__ = ["described", "medians", "overview"]
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from wm import paths, store
+from wm.files import DamagedFile, read_json
+from wm.index import Figure, WrongIndex, read_index
+from wm.provenance import of_file, of_network
 from wm.text import nearest
 
 _DETAIL = re.compile("_(median|mse|repeats)")  # scores shown only with a single network
+_LONGEST = 12  # entries of a list that are shown
 
 
 def overview() -> Iterator[str]:
@@ -29,8 +34,32 @@ def overview() -> Iterator[str]:
     yield from (f"  {family:16} {len(records):3}  {medians(records)}" for family, records in families.items())
     if damaged:
         yield f"  {damaged} cannot be read: wm verify says why"
-    figures = " ".join(sorted(path.stem for path in paths.figures().glob("*.png")))
-    yield f"figures in {paths.figures()}: {figures or 'none'}"
+    yield from _figures()
+
+
+def _figures() -> Iterator[str]:
+    """The published figures, a line for each notebook of the index with the verdicts on its claims."""
+    drawn = {path.stem for path in paths.figures().glob("*.png")}
+    try:
+        index = read_index()
+    except WrongIndex:
+        index = {}
+    listed = {figure: sorted(drawn & set(figure.figures)) for figure in index.values()}
+    others = " ".join(sorted(drawn.difference(*listed.values()))) or ("" if drawn else "none")
+    yield f"figures in {paths.figures()}: {others}".rstrip(" :") + ":" * (not others)
+    for figure, names in listed.items():
+        if names:
+            stem, shown = Path(figure.notebook).stem, " ".join(names)
+            yield f"  {figure.system:8} {stem:20} {shown:14} {_verdicts(figure)}"
+
+
+def _verdicts(figure: Figure) -> str:
+    sheet = paths.figures() / "claims" / f"{figure.number}.json"
+    try:
+        counts = Counter(claim["verdict"].partition(" (")[0] for claim in read_json(sheet)["claims"])
+    except (DamagedFile, KeyError, TypeError):
+        return "claims cannot be read" if sheet.exists() else "no claims"
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
 
 
 def medians(records: Sequence[Mapping[str, Any]]) -> str:
@@ -43,25 +72,25 @@ def medians(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def described(target: str) -> Iterator[str]:
-    """Lines on a figure (`14a` or its file), a network (`rt-07`, `ring/rt-07`) or a file of states.
+    """Lines on what made a figure (`14a` or its file), network (`rt-07`, `ring/rt-07`), states, table,
+    notebook (`14` for the executed one, or its file) or sheet of claims, and the command that makes it again.
 
     Raises ValueError for another kind of file, a figure without provenance and a name that nothing has (with
     the nearest one); `wm.store.StoreError` for what is damaged.
     """
-    figures = paths.figures()
-    places = (Path(target), figures / target, figures / f"{target}.png", paths.data_npy() / target)
-    file = next((place for place in places if place.is_file()), None)
-    return _lines(_file(file) if file else _network(target))
+    file = next((place for place in _places(target) if place.is_file()), None)
+    return _lines(of_file(file) if file else _network(target))
 
 
-def _file(file: Path) -> dict[str, Any]:
-    if file.suffix in (".png", ".pdf"):
-        from wm.style import read_provenance  # imports matplotlib, which takes a second
-
-        return {"figure": file, "again": f"./run_all.sh {file.name[:2]}", **read_provenance(file)}
-    if file.suffix in (".h5", ".npy"):
-        return {"states": file, **store.states_info(file)}
-    raise ValueError(f"{file}: shown are figures (.png, .pdf), states (.h5, .npy) and networks")
+def _places(target: str) -> Iterator[Path]:
+    yield Path(target)
+    for folder in (paths.figures(), paths.data_npy(), paths.data_json(), paths.notebooks(), paths.root()):
+        yield folder / target
+    yield paths.figures() / f"{target}.png"
+    yield paths.results() / target[:2] / f"{target}.png"
+    if re.fullmatch(r"\d\d", target):
+        for folder in (paths.results() / target, paths.notebooks()):
+            yield from sorted(folder.glob(f"{target}_*.ipynb"))
 
 
 def _network(target: str) -> dict[str, Any]:
@@ -70,10 +99,7 @@ def _network(target: str) -> dict[str, Any]:
     if not systems:
         hint = nearest(name, (name for _, name in store.list_networks()), "wm show lists what there is")
         raise ValueError(f"there is no file or network {target!r}: {hint}")
-    network = store.load_network(systems[0], name)
-    again = network.record.get("command", "not recorded")
-    weights = {key: f"{value.dtype} {value.shape}" for key, value in network.weights.items()}
-    return {"network": f"{systems[0]}/{name}", "again": again, **network.record, "weights": weights}
+    return of_network(systems[0], name)
 
 
 def _lines(content: Mapping[str, Any], indent: str = "") -> Iterator[str]:
@@ -82,4 +108,10 @@ def _lines(content: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}:"
             yield from _lines(value, f"{indent}  ")
         else:
-            yield f"{indent}{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            yield f"{indent}{key}: {_listed(value) if isinstance(value, list | tuple) else value}"
+
+
+def _listed(entries: Sequence[Any]) -> str:
+    if len(entries) <= _LONGEST:
+        return ", ".join(map(str, entries))
+    return f"{entries[0]}, {entries[1]}, ... {entries[-1]} ({len(entries)} in all)"

@@ -52,6 +52,7 @@ from .text import nearest
 SCHEMA = 1
 RECORD, WEIGHTS, HISTORY = "network.json", "weights.safetensors", "history.json"
 MANIFEST = "MANIFEST.json"
+EXPLORER = "explore.ipynb"
 
 
 class UnknownNetwork(StoreError, LookupError):
@@ -243,6 +244,9 @@ def _file_checks(path: Path) -> Iterator[tuple[Path, Callable[[], Any]]]:
         yield path, lambda: read_json(path)
     elif path.suffix == ".csv":
         yield path, lambda: read_table(path)
+    elif path.name == EXPLORER:
+        again = f"write it again with `wm explore --no-open {path.parent.name}`"
+        yield path, lambda: read_json(path, again=again)
 
 
 def _leftover(path: Path) -> None:

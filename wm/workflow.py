@@ -117,6 +117,7 @@ def _run(index: Mapping[str, Figure], numbers: list[str], results: Path, asked: 
     done = [number for number in numbers if (results / number / "done.json").is_file()]
     problems = [] if asked.smoke else list(_publish(index, done, anew=bool(todo)))
     _say(_table(index, numbers, results))
+    _exhibit(results)
     return _fail("\n".join(problems), FAILED) if problems else 0 if done == numbers else FAILED
 
 
@@ -134,6 +135,16 @@ def _publish(index: Mapping[str, Figure], numbers: Iterable[str], *, anew: bool)
                 verdicts.write_claims_md()
         except (ValueError, DamagedFile) as error:  # a sheet of a smoke run, or none at all
             yield str(error)
+
+
+def _exhibit(results: Path) -> None:
+    try:
+        from wm import gallery  # here, so that not even a fault of its own keeps the figures from being drawn
+
+        if gallery.build(results):
+            _say(f"to look at in a browser: {results / 'index.html'}")
+    except Exception as error:  # whatever it is: the figures are done
+        _fail(f"the gallery is not up to date: {' '.join(str(error).split())}", FAILED)
 
 
 def _table(index: Mapping[str, Figure], numbers: Iterable[str], results: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import store
+from .. import explore_notebook, store
 from ..train import environment, run, torch_generator
 from .evaluate import errors, task_of
 from .families import FAMILIES, RingConfig
@@ -72,7 +72,7 @@ def train(
     ensemble = _finished(learner, effort)
     if save:
         for k, name in enumerate(ensemble.names):
-            store.save_network(to_network(ensemble, k, _own_history(history, k)))
+            explore_notebook.write(store.save_network(to_network(ensemble, k, _own_history(history, k))))
             _log.info("saved ring/%s", name)
     return ensemble
 

@@ -24,7 +24,8 @@ from .network import Weights
 class Ensemble:
     """Ring networks of one configuration; every tensor has a leading network axis.
 
-    names, seeds, records: one for each network; parameters: the trained tensors; fixed: what the design adds.
+    names, seeds, records: one for each network; parameters: the trained tensors; fixed: what the design adds;
+    lesioned: units without influence, (network, unit) of bool, see `wm.ring.lesion`.
     """
 
     config: RingConfig
@@ -33,14 +34,16 @@ class Ensemble:
     parameters: dict[str, Tensor]
     fixed: Design | None
     records: list[dict]
+    lesioned: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
     def weights(self) -> Weights:
-        """All weights, (network, ...)."""
-        return build(self.config, self.parameters, self.fixed)
+        """All weights, (network, ...), without the lesioned units."""
+        weights = build(self.config, self.parameters, self.fixed)
+        return weights if self.lesioned is None else weights.silenced(self.lesioned)
 
     def score(self, key: str) -> np.ndarray:
         """A score of every network, (network,): `error_deg`, `error_no_distractor_deg`, ..."""

@@ -71,6 +71,22 @@ class Weights:
         """The same for some of the networks."""
         return self._map(lambda w: w[networks])
 
+    def silenced(self, units: Tensor) -> Weights:
+        """The same with units (network, unit) of bool lesioned: they receive and send nothing.
+
+        Their rows and columns of W, inputs, bias and read-out are 0, so that a = 0 and f(a) = 0. Noise, if
+        there is any, is all that is left of their rate, and reaches no unit and no output.
+        """
+        if units.shape != self.bias.shape:
+            raise ValueError(f"units must be {tuple(self.bias.shape)}, got {tuple(units.shape)}")
+        keep = (~units).to(self.bias)
+        rows = {"inputs": self.inputs * keep[..., None], "bias": self.bias * keep}
+        if self.left is None:
+            rows["recurrent"] = self.recurrent * keep[..., None] * keep[:, None]
+        else:
+            rows |= {"left": self.left * keep[..., None], "right": self.right * keep[..., None]}
+        return replace(self, **rows, readout=self.readout * keep[:, None])
+
     def to(self, *args, **kwargs) -> Weights:
         """Move to a device or dtype."""
         return self._map(lambda w: w.to(*args, **kwargs))

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 __all__ = [
     "EXAMPLE_WINDOWS", "PRESETS", "TEMPLATE_WINDOWS", "THRESHOLDS", "Recording", "Trajectory",
-    "change_histogram", "direction_selectivity", "preference_change", "preference_trajectory",
-    "preferred_direction", "record", "ring_units", "wrap",
+    "change_histogram", "direction_selectivity", "go_variation", "preference_change",
+    "preference_trajectory", "preferred_direction", "record", "ring_units", "wrap",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -118,18 +118,26 @@ def _window_means(run, windows: Windows) -> dict[str, np.ndarray]:
 
 
 def ring_units(recording: Recording, preset: str = "example") -> np.ndarray:
-    """Memory-ring units: s1 > high and s2 < low at the go cue, bool (network, unit).
+    """Memory-ring units: s1 > high and s2 < low at the go cue (`go_variation`), bool (network, unit).
 
-    s1: sample SD over targets of the mean over distractors (or repeats) + 0.01; s2: roles swapped.
     preset: `example` (0.15, 0.10) or `template` (0.25, 0.20). ValueError for another one.
     """
     if preset not in THRESHOLDS:
         raise ValueError(f"unknown preset {preset!r}: one of {', '.join(THRESHOLDS)}")
     high, low = THRESHOLDS[preset]
+    s1, s2 = go_variation(recording)
+    return (s1 > high) & (s2 < low)
+
+
+def go_variation(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """How much the rate at the go cue varies with target (s1) and distractor (s2), each (network, unit).
+
+    s1: sample SD over targets of the mean over distractors (or repeats) + 0.01; s2: roles swapped.
+    """
     rates = _window(recording, "go")
     grid = rates.reshape(len(rates), recording.directions, recording.directions, -1)
     s1, s2 = (grid.mean(axis=axis).std(axis=1, ddof=1) + 0.01 for axis in (2, 1))
-    return (s1 > high) & (s2 < low)
+    return s1, s2
 
 
 def _window(recording: Recording, name: str) -> np.ndarray:
