@@ -211,6 +211,8 @@ def test_keyword_ranges_make_settings(drawn):
 
 @pytest.mark.parametrize(("given", "message"), [
     ({"gian": 1}, "unknown setting 'gian': did you mean gain?"),
+    ({"gain": "1"}, "gain must be of type float, got '1'"),
+    ({"count": 2.5}, "count must be of type int, got 2.5"),
     ({"gain": 2.5}, r"gain must lie in \[0, 2\], got 2.5"),
     ({"gain": float("nan")}, r"gain must lie in \[0, 2\], got nan"),
     ({"kind": "circle"}, "kind must be one of sine, line, got 'circle'"),

@@ -205,3 +205,10 @@ def test_list_of_figures_by_system_with_verdicts(run, roots):
     assert lines[-2] == f"figures in {roots / 'figures'}:" and lines[-1].endswith(" claims cannot be read")
     sheet.unlink()
     assert list(show.overview())[-1].endswith(" no claims")
+
+
+def test_explorers_are_told_by_what_writes_them():
+    folder = Path(__file__).resolve().parents[1]
+    explorer, template = folder / "data/ring/rt-07/explore.ipynb", folder / "notebooks/explore/ring.ipynb"
+    assert "again: wm explore rt-07" in show.described(str(explorer))
+    assert "again: not executed: open it in JupyterLab" in show.described(str(template))

@@ -59,12 +59,20 @@ def settings_of(**ranges: tuple | bool | str) -> type:
 
 
 def made(kind: type, given: Mapping[str, Any]) -> Any:
-    """Settings of a dataclass from given values; ValueError for unknown names and values out of range."""
+    """Settings of a dataclass from given values; ValueError for unknown names, wrong types or ranges.
+
+    Whole numbers are taken for float settings.
+    """
     names = [each.name for each in fields(kind)]
     if unknown := [name for name in given if name not in names]:
         raise ValueError(f"unknown setting {unknown[0]!r}: {nearest(unknown[0], names)}")
+    given, types = dict(given), get_type_hints(kind)
     for name, value in given.items():
-        allowed = _allowed(kind)[name]
+        allowed, wanted = _allowed(kind)[name], types[name]
+        if wanted is float and type(value) is int:
+            given[name] = value = float(value)
+        if isinstance(wanted, type) and type(value) is not wanted:
+            raise ValueError(f"{name} must be of type {wanted.__name__}, got {value!r}")
         if isinstance(allowed, Range) and not allowed.low <= value <= allowed.high:
             raise ValueError(f"{name} must lie in [{allowed.low:g}, {allowed.high:g}], got {value}")
         if isinstance(allowed, tuple) and not isinstance(allowed, Range) and value not in allowed:

@@ -99,7 +99,11 @@ def _notebook(file: Path) -> dict[str, Any]:
     number = file.parent.name if file.name == "failed.ipynb" else file.name[:2]
     with parsing(file):
         ran = read_json(file)["metadata"].get("papermill", {})
-    if not ran and file.parent == paths.notebooks():
+    if not ran and (file.parent / store.RECORD).is_file():
+        return {"explorer": file, "again": f"wm explore {file.parent.name}"}
+    if not ran and file.parent != paths.notebooks():
+        return {"notebook": file, "again": "not executed: open it in JupyterLab"}
+    if not ran:
         figure = _index().get(number)
         keys = ("title", "system", "figures", "reads") if figure else ()
         about = {key: getattr(figure, key) for key in keys}

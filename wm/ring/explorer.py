@@ -150,8 +150,8 @@ def _error_deg(shown: Trial) -> float:
 def tuning(network: str, settings: Settings) -> Figure:
     """Preferred directions in time, cue against delay, classes of units, connectivity, read-out.
 
-    Measured as published (noise 0.1, no distractor), after the lesion; ring units are those of the intact
-    network.
+    Measured as published (noise 0.1, no distractor; the first panel without noise), after the lesion; ring
+    units are those of the intact network.
     """
     case = _case(network, settings)
     left = record(case.ensemble, directions=settings.directions) if case.lesioned.any() else case.intact
