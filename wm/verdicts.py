@@ -35,7 +35,7 @@ VERDICTS = (
 )
 HEAD = f"""# Claims
 
-A published statement, our number over networks, and a verdict by a rule fixed before the number was seen.
+A published statement, our number over networks, and a verdict by a rule written down before the notebook ran.
 
 - `within ± m`: our value is equivalent to the published one. Two one-sided tests at 5 %: the 90 % interval
   lies inside published ± m.
