@@ -11,14 +11,13 @@ import torch
 
 from .library import Ensemble
 from .trial import unit_order
-from .tuning import Recording, direction_selectivity
+from .tuning import TUNED_ABOVE, Recording, direction_selectivity
 
 GROUPS = ("none", "ring", "others", "preferences")
-_TUNED = 0.01  # direction selectivity, below which a preference means nothing
 
 
 def lesion(ensemble: Ensemble, units: np.ndarray) -> Ensemble:
-    """The ensemble with the rates of `units` (network, unit), bool, clamped to 0: see `Weights.silenced`.
+    """The ensemble with `units` (network, unit), bool, cut off: see `Weights.silenced`.
 
     Units that are lesioned already stay so. Raises ValueError for another shape.
     """
@@ -47,4 +46,4 @@ def unit_group(recording: Recording, group: str, span_deg: tuple[float, float] =
     width = last - first if abs(last - first) >= 360 else (last - first) % 360
     selectivity = direction_selectivity(recording.rates["cue"], recording.directions_deg)[0]
     inside = (preferred - first) % 360 <= abs(width)
-    return inside & (ring | (selectivity > _TUNED)) & (group == "preferences")
+    return inside & (ring | (selectivity > TUNED_ABOVE)) & (group == "preferences")

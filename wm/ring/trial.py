@@ -13,9 +13,7 @@ from .evaluate import block_noise, task_of
 from .library import Ensemble
 from .network import outputs, simulate
 from .task import DT_MS, MEDIAN_DELAYS, Delays
-from .tuning import Recording, direction_selectivity, preferred_direction, ring_units
-
-_TUNED = 0.01  # direction selectivity in the cue, above which a unit has a preference
+from .tuning import TUNED_ABOVE, Recording, direction_selectivity, preferred_direction, ring_units
 
 
 class Trial(NamedTuple):
@@ -96,6 +94,6 @@ def unit_order(recording: Recording) -> tuple[np.ndarray, np.ndarray, np.ndarray
     angles = recording.directions_deg
     cue, delay = (preferred_direction(recording.rates[window], angles)[0] for window in ("cue", "delay"))
     ring = ring_units(recording)[0]
-    tuned = direction_selectivity(recording.rates["cue"], angles)[0] > _TUNED
+    tuned = direction_selectivity(recording.rates["cue"], angles)[0] > TUNED_ABOVE
     preferred = np.where(ring, delay, cue)
     return np.lexsort((preferred, np.select([ring, tuned], [2, 1], 0))), preferred, ring

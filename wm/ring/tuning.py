@@ -9,7 +9,7 @@ Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figures 2 and 3.
 from __future__ import annotations
 
 __all__ = [
-    "EXAMPLE_WINDOWS", "PRESETS", "TEMPLATE_WINDOWS", "THRESHOLDS", "Recording", "Trajectory",
+    "EXAMPLE_WINDOWS", "PRESETS", "TEMPLATE_WINDOWS", "THRESHOLDS", "TUNED_ABOVE", "Recording", "Trajectory",
     "change_histogram", "direction_selectivity", "go_variation", "preference_change",
     "preference_trajectory", "preferred_direction", "record", "ring_units", "wrap",
 ]  # fmt: skip
@@ -29,6 +29,8 @@ from .task import MEDIAN_DELAYS, Delays, grid_directions
 
 Windows = Mapping[str, tuple[int, int]]
 
+TUNED_ABOVE = 0.01
+"""direction selectivity above which a unit counts as tuned; weakly driven units can pass, by noise alone"""
 # First step, and the step after the last. "go", the first step of the go cue, is where units are classified.
 EXAMPLE_WINDOWS: Windows = {"cue": (15, 25), "delay": (45, 75), "go": (165, 166)}
 TEMPLATE_WINDOWS: Windows = {"cue": (20, 21), "delay": (70, 71), "go": (165, 166)}
