@@ -7,7 +7,7 @@ usage: ./run_all.sh [TARGET ...] [--smoke] [--dry-run] [--jobs N] [--device cuda
 Draws every figure, or the targets named, that is not up to date, and publishes it to figures/;
 results/index.html then shows them all, in a browser, beside the verdicts on their claims.
 
-  TARGET      a figure's number (14), a system (ring, nback, plastic, symbolic, aime, across), all,
+  TARGET      a figure's number (14), a system (ring), all,
               or retrain-SYSTEM, which trains and measures that system's networks anew, draws nothing,
               and goes on where it was if it was stopped
   --smoke     small and quick: draws into results/smoke/ and publishes nothing

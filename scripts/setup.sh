@@ -27,8 +27,12 @@ make_venv() {
 }
 
 install_lock() {   # the stamp is void while pip works, so that a broken-off installation is taken up again
+    local busy
+    busy=$(sed -n 's/^unfinished, process //p' "$VENV/lock.stamp" 2>/dev/null || true)
+    [ -z "$busy" ] || ! kill -0 "$busy" 2>/dev/null ||
+        give_up "process $busy is setting up $VENV: run this again when it is done"
     say "installing requirements.lock into $VENV (some minutes the first time)"
-    echo unfinished > "$VENV/lock.stamp"
+    echo "unfinished, process $$" > "$VENV/lock.stamp"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/requirements.lock" ||
         give_up "pip could not install requirements.lock into $VENV: mend what it names above, then run this again"
 }

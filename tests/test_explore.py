@@ -136,9 +136,21 @@ def test_explore_writes_the_notebook_and_opens_it(target, saved, capsys, monkeyp
     assert path.read_text() == explore_notebook.text("ring", "rt-07")
 
 
+def test_arguments_after_two_dashes_go_to_jupyterlab(saved, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr(os, "execv", lambda _, command: opened.append(command[3:]))
+    path = str(saved / "ring/rt-07/explore.ipynb")
+    hint = "JupyterLab starts as root only with: wm explore rt-07 -- --allow-root\n"
+    for user, given, said in (0, [], hint), (0, ["--allow-root", "--port=1"], ""), (7, ["--no-browser"], ""):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert main(["explore", "rt-07", "--", *given]) == 0
+        assert opened[-1] == [path, *given] and capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize(("target", "message"), [
     ("rt-70", "there is no network 'rt-70': did you mean rt-07 or it-01?"),
-    ("", "there is no network '': wm show lists"),
+    ("", "name a network: wm explore NETWORK"),
+    ("rt", "rt is a family: rt-07"),
     ("it-01", "several networks are 'it-01': other/it-01 or ring/it-01"),
     ("other/it-01", "other has no explorer yet: `wm show other/it-01` describes the network"),
 ])  # fmt: skip
@@ -197,16 +209,6 @@ def test_without_widgets_the_views_are_pictures(drawn, monkeypatch):
 def test_import_leaves_widgets_alone():
     code = "import sys, wm.ring.explorer; sys.exit('ipywidgets' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-def test_keyword_ranges_make_settings(drawn):
-    ranges = {"gain": (0.0, 2, 0.5), "count": (1, 5, 1), "kind": ("sine", "line")}
-    kind = explore.settings_of(**ranges, grid=True, label="x")
-    assert vars(kind()) == {"gain": 0.0, "count": 1, "kind": "sine", "grid": True, "label": "x"}
-    made = explore.controls(kind, kind())
-    names = {name: type(control).__name__ for name, control in made.items()}
-    sliders = {"gain": "FloatSlider", "count": "IntSlider"}
-    assert names == sliders | {"kind": "Dropdown", "grid": "Checkbox", "label": "Text"}
 
 
 @pytest.mark.parametrize(("given", "message"), [
@@ -279,9 +281,18 @@ def test_tuning_shows_classes_and_readout():
     assert "50 ring units" in ax["classes"].get_title()
 
 
-def test_tuning_without_ring_units_says_so():
+def test_tuning_without_ring_units_says_so_and_leaves_them_out():
     ax = axes(explorer.tuning("g-03", lesion="ring", **COARSE))
     assert ax["path"].get_title() == "no ring unit is left"
+    assert ax["classes"].get_title() == "0 ring units (black)"
+    for panel in ("classes", "readout"):
+        counts = [len(line.get_xdata()) for line in ax[panel].lines if line.get_marker() == "o"]
+        assert set(counts) == {0, 50} and sum(counts) == 50 * len(counts) / 2
+
+
+def test_tuning_without_any_unit_is_still_drawn():
+    ax = axes(explorer.tuning("rt-07", lesion="preferences", from_deg=0, to_deg=360, **COARSE))
+    assert all(not len(line.get_xdata()) for line in ax["classes"].lines[:2])
 
 
 def test_maps_show_rates_by_target_and_distractor():
@@ -317,7 +328,9 @@ def test_film_moves_the_bump():
     film._init_draw()  # as a film does when it starts
     film._draw_frame(100)
     assert np.array_equal(film._fig.axes[0].lines[3].get_ydata(), done.rates[100][done.ring])
-    assert "<img" in explorer.animate("rt-07", smoke=True).data
+    page = explorer.animate("rt-07", smoke=True).data
+    assert "<img" in page and "<link" not in page  # the film loads nothing from elsewhere
+    assert "http:" not in page and "https:" not in page
 
 
 def test_unknown_network_is_told_with_the_nearest():

@@ -101,7 +101,7 @@ def test_every_figure_and_claim_is_on_the_page(shown):
             assert f"{number}.{key}" in page.text and f"statement {number} < {key} (Fig 3)" in page.text
             assert verdict.partition(" (")[0] in page.text
     assert "no recordings" in page.text and "90 s · commit 01234567 with changes" in page.text
-    assert "3 notebooks, 1 failed, 3 min together" in page.text
+    assert "3 notebooks, 1 failed, 3 min together" in " ".join(page.text.split())
     badges = re.findall(r"<b>(\d)</b> ([a-z ]+)", (shown / "index.html").read_text())
     kinds = ["reproduced", "not reproduced", "indicative", "cannot be tested"]
     assert badges == [(count, kind) for count in "211" for kind in kinds]
@@ -116,12 +116,49 @@ def test_failure_is_shown_with_its_message_and_what_never_ran_with_its_command(s
     Image.new("RGB", (30, 20)).save(shown / "14/14a.png")
     (shown / "20/done.json").unlink()
     gallery.build()
-    text = Page(shown / "index.html").text
+    text = " ".join(Page(shown / "index.html").text.split())
     assert "from an earlier run" in text and "Not finished: stopped" in text
+    assert "3 notebooks, 1 failed, 1 unfinished, 93 s together" in text
     (shown / "14/failed.json").unlink()
     draw(shown.parent, "14")
     gallery.build()
     assert "Failed" not in Page(shown / "index.html").text and not (shown / "14/failed.html").exists()
+
+
+def test_a_notebook_that_never_began_is_told_as_such(shown):
+    (shown / "14/failed.ipynb").unlink()
+    failed = {"status": "missing input", "error": "declared to be read but not there: x", "seconds": 0.0}
+    write_json(shown / "14/failed.json", failed)
+    gallery.build()
+    text = Page(shown / "index.html").text
+    assert "Did not begin: missing input" in text and "as far as it ran" not in text
+    assert text.count("executed notebook") == 2 and "notebook of an earlier run" not in text
+    notebook(shown / "14/14_topic.ipynb")
+    gallery.build()
+    text = Page(shown / "index.html").text
+    assert "notebook of an earlier run" in text and "as far as it ran" not in text
+
+
+def test_formulas_are_drawn_without_a_network_and_dollars_stay(shown):
+    lines = r"# $x_1$", r"$\bar r < 2$, \$5, `a $y$ b`, $odd_$", r"$$\sum_i i$$", r"\begin{align}z\end{align}"
+    output = nbformat.v4.new_output("stream", text="of $q$ dollars")
+    code = nbformat.v4.new_code_cell("label = '$w$'", outputs=[output])
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n\n".join(lines)), code])
+    (shown / "13/13_topic.ipynb").write_text(nbformat.writes(made))
+    gallery.build()
+    page = Page(shown / "13/13_topic.html")
+    assert [given["display"] for tag, given in page.tags if tag == "math"] == ["inline"] * 2 + ["block"] * 2
+    assert {"msub", "mover", "munder", "mtable"} <= {tag for tag, _ in page.tags}
+    for text in ("r¯<2, $5, a $y$ b, odd_", "label = '$w$'", "of $q$ dollars"):
+        assert text in page.text
+    assert "http:" not in (shown / "13/13_topic.html").read_text()
+
+
+def test_pages_are_made_anew_when_a_colour_or_the_layout_of_claims_changes(shown, monkeypatch):
+    pages = gallery.build()
+    assert {"style.py", "verdicts.py", "notebook_page.py"} < set(gallery._MODULES)
+    monkeypatch.setattr(gallery, "_MODULES", gallery._MODULES[:-1])
+    assert gallery.build() == pages
 
 
 def test_odd_titles_are_text(shown):

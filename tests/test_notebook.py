@@ -1,6 +1,7 @@
 """Notebooks are run strictly: each way to fail, planted in a small notebook, is told as what it is."""
 
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -30,7 +31,7 @@ from wm.notebook import (
     publish,
     run,
 )
-from wm.run_folder import Job, RunFolder, finished
+from wm.run_folder import Job, Outcome, RunFolder, finished
 
 ROOT = Path(__file__).parents[1]
 PARAMETERS = "smoke: bool = False  # small and quick\nn: int = 2  # how many\nrate: float = 0.5  # Hz"
@@ -617,6 +618,20 @@ def test_lint_names_what_a_run_has_left_and_what_is_missing(house):
     }
 
 
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"n": 3}, "13_dots.ipynb: ok (custom, 14 s): {results}custom/13/"),
+    ({"smoke": True}, "13_dots.ipynb: ok (smoke, 14 s): {results}smoke/13/"),
+    ({}, "13_dots.ipynb: ok (full, 14 s)\n  published 13a.png"),
+])  # fmt: skip
+def test_a_run_that_is_not_published_says_where_its_figures_are(house, monkeypatch, changed, said):
+    write_notebook(house)
+    job = Job(read_index()["13"], house, {"smoke": False} | changed, changed)
+    outcome = Outcome("ok", job=job, seconds=14.2, published=() if changed else ("13a.png",))
+    assert outcome.report() == said.format(results=f"{house.parents[1]}/results/")
+    monkeypatch.chdir(house.parents[1])
+    assert outcome.report() == said.format(results="results/")
+
+
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 def test_the_record_names_the_commit(house):
     write_notebook(house)
@@ -627,3 +642,10 @@ def test_the_record_names_the_commit(house):
     assert re.fullmatch("[0-9a-f]{40}", job.record["commit"])
     house.with_name("figures.toml").write_text(INDEX + "seconds = 3\n")
     assert re.fullmatch("[0-9a-f]{40}-dirty", job.record["commit"])
+
+
+def test_the_record_tells_versions_and_device_but_not_which_machine(house):
+    write_notebook(house)
+    record = Job(read_index()["13"], house, {"smoke": False}, {}).record
+    assert record["versions"]["python"] == platform.python_version()
+    assert platform.machine() in record["device"] and platform.node() not in record["device"]

@@ -14,6 +14,7 @@ from wm import paths, show, store, style
 from wm.files import DamagedFile, sha256, write_json, write_table
 from wm.lint import code_hash
 from wm.manifest import tree_hash
+from wm.origin import origin
 
 INDEX = """[13]
 notebook = "13_topic.ipynb"
@@ -73,7 +74,8 @@ def run(roots):
     times = {"start_time": "2026-01-02T03:04:05", "duration": 3.2, "parameters": {}}
     notebook(png.with_name("13_topic.ipynb"), times)
     outputs = {path.name: sha256(path) for path in (png, png.with_name("claims.json"))}
-    write_json(png.with_name("done.json"), record | {"mode": "full", "seconds": 14.4, "outputs": outputs})
+    done = record | origin() | {"commit": "0123abc", "mode": "full", "seconds": 14.4, "outputs": outputs}
+    write_json(png.with_name("done.json"), done)
     (roots / "figures/claims").mkdir(parents=True)
     (roots / "figures/13a.png").write_bytes(png.read_bytes())
     (roots / "figures/claims/13.json").write_bytes(png.with_name("claims.json").read_bytes())
@@ -87,7 +89,8 @@ def test_figure(run, roots, target):
     assert (found["families"], found["smoke"], found["commit"]) == ("all", "False", "0123abc")
     assert found["data/ring"] == f"{run['inputs']['data/ring'][:8]} (unchanged)"
     assert (found["mode"], found["seconds"], found["numpy"]) == ("full", "14.4", np.__version__)
-    assert found["finished"].endswith(" UTC")
+    assert found["finished"].endswith(" UTC") and found["device"] == origin()["device"]
+    assert found["seeds"] == "those of the networks read, and fixed ones in the code"
 
 
 def test_figure_tells_which_inputs_have_changed(run, roots):
@@ -104,10 +107,47 @@ def test_figure_of_another_run_than_the_last_tells_nothing_of_the_last(run, root
     (roots / "figures/13a.png").write_bytes(figure(roots, record).read_bytes())
     found = told("13a")
     assert found["again"].endswith("-m wm.notebook 13 '--set=families=rt, sa'") and "seconds" not in found
+    assert "device" not in found and found["run"] == (
+        f"not recorded in {roots / 'results/13'}: device and time are not known"
+    )
     figure(roots, run | {"parameters": PARAMETERS | {"smoke": True}})
     assert told(roots / "results/13/13a.png")["again"] == "./run_all.sh 13 --smoke"
     (roots / "results/13/done.json").write_text("{")
     assert told("13a")["families"] == "rt, sa"
+
+
+def test_device_and_versions_leave_the_bytes_of_a_figure_alone(run, roots):
+    png = roots / "results/13/13a.png"
+    before = png.read_bytes(), png.with_suffix(".pdf").read_bytes()
+    figure(roots, run | {"mode": "full", "device": "abacus", "versions": {"numpy": "9.9"}})
+    assert (png.read_bytes(), png.with_suffix(".pdf").read_bytes()) == before
+
+
+def test_smoke_figure_tells_of_its_own_run_and_seed(run, roots):
+    smoke = roots / "results/smoke/13"
+    figure(roots, run | {"parameters": PARAMETERS | {"smoke": True, "seed": 3}})
+    smoke.parent.mkdir()
+    (roots / "results/13").rename(smoke)
+    about = {"mode": "smoke", "versions": {"numpy": "9.9"}, "device": "abacus"}
+    parameters = {"parameters": PARAMETERS | {"smoke": True, "seed": 3}}
+    done = run | about | parameters | {"outputs": {"13a.png": sha256(smoke / "13a.png")}}
+    write_json(smoke / "done.json", done)
+    found = told(smoke / "13a.png")
+    assert (found["numpy"], found["device"], found["mode"]) == ("9.9", "abacus", "smoke")
+    assert found["seeds"].startswith("seed 3, those of the networks")
+
+
+def test_network_of_two_systems_and_the_networks_of_one(run, roots):
+    store.save_network(store.Network("nback", "rt-07", {"seed": "8"}, {"w": np.zeros(3)}, {}))
+    with pytest.raises(ValueError, match="several networks are 'rt-07': nback/rt-07 or ring/rt-07"):
+        told("rt-07")
+    assert (told("nback/rt-07")["seed"], told("data/ring/rt-07")["seed"]) == ("8", "7")
+    for target in ("ring", "data/ring", f"{roots}/data/ring/"):
+        assert list(show.described(target)) == [
+            f"networks in {roots / 'data/ring'}, with median scores:", "  ring.rt            1  no scores",
+        ]  # fmt: skip
+    with pytest.raises(ValueError, match="no file or network 'ring/rt-70': did you mean ring/rt-07"):
+        told("ring/rt-70")
 
 
 @pytest.mark.parametrize("target", ["rt-07", "ring/rt-07", "data/ring/rt-07/weights.safetensors"])
@@ -127,6 +167,8 @@ def test_states_and_their_record(run, roots, suffix):
     store.save_states(path, {"r": np.zeros(3)}, **about)
     found = told(f"ring/rates.h5{suffix}")
     assert (found["again"], found["dims"], found["torch"] != "") == ("wm states ring", "time", True)
+    assert (found["device"], found["seconds"]) == ("not recorded",) * 2
+    assert found["seeds"].startswith("those of the networks")
     assert found["names"] == "rt-00, rt-01, ... rt-19 (20 in all)" and found["sha256"] == sha256(path)[:8]
     path.write_bytes(b"cut")
     assert "but the file differs: wm verify" in told(path)["sha256"]
@@ -136,14 +178,33 @@ def test_states_and_their_record(run, roots, suffix):
 
 def test_table_is_held_against_the_manifest(run, roots):
     found = told("ring/scores.csv")
-    assert (found["again"], found["rows"], found["columns"]) == ("wm states ring", "1", "network, error")
+    assert (found["again"], found["rows"], found["columns"]) == ("not recorded", "1", "network, error")
     assert found["sha256"].endswith("(not in the manifest)") and found["read by"] == "13_topic.ipynb"
     store.verify(record=True)
     assert told("ring/scores.csv")["sha256"].endswith("(as shipped)")
     (roots / "data_json/ring/scores.csv").write_text("network\nrt-08\n")
     assert told("ring/scores.csv")["sha256"].endswith("(changed since)")
     write_table(roots / "elsewhere/t.csv", pd.DataFrame({"a": [1]}))
-    assert told(roots / "elsewhere/t.csv")["again"] == "not recorded"
+    found = told(roots / "elsewhere/t.csv")
+    unknown = ("again", "device", "versions", "seconds")
+    assert [found[key] for key in unknown] == ["not recorded"] * len(unknown)
+
+
+@pytest.mark.parametrize("name", ["correlations", "dynamics_curves"])
+def test_table_without_record_is_measured_by_its_name(roots, name):
+    write_table(roots / f"data_json/ring/{name}.csv", pd.DataFrame({"family": ["rt"]}))
+    found = told(f"ring/{name}.csv")
+    assert found["again"] == f"wm states ring {name.partition('_')[0]}"
+    assert (found["device"], found["versions"]) == ("not recorded",) * 2
+
+
+def test_sweep_is_told_by_its_record(roots):
+    write_table(roots / "data_json/ring/sweep_x.csv", pd.DataFrame({"seed": [0, 1]}))
+    runs = [{"seed": seed, "seconds": 10.5, "device": "abacus", "numpy": "9.9"} for seed in "01"]
+    write_json(roots / "data_json/ring/sweep_x.json", {"sweep": "x", "settings": {}, "runs": runs})
+    found = told("ring/sweep_x.csv")
+    assert (found["device"], found["numpy"], found["seconds"]) == ("abacus", "9.9", "21.0")
+    assert (found["seed 1"], found["again"], found["torch"]) == ("10.5 s on abacus", *["not recorded"] * 2)
 
 
 @pytest.mark.parametrize("target", ["13", "results/13/13_topic.ipynb"])

@@ -8,19 +8,21 @@ ipywidgets is imported when widgets are made: views, `still` and `about` work wi
 
 from __future__ import annotations
 
-__all__ = ["Range", "View", "about", "controls", "explorer", "made", "settings_of", "still", "view"]
+__all__ = ["Range", "View", "about", "controls", "explorer", "film", "made", "still", "view"]
 
 import base64
 import functools
 import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, fields, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from . import store, style
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 View = Callable[..., Figure]
 _DPI = 110
+_SIGNS = {
+    "minus": "−", "fast-backward": "⇤", "step-backward": "←", "play fa-flip-horizontal": "◂", "pause": "‖",
+    "play": "▸", "step-forward": "→", "fast-forward": "⇥", "plus": "+",
+}  # fmt: skip
 
 
 class Range(NamedTuple):
@@ -39,23 +45,6 @@ class Range(NamedTuple):
     low: float
     high: float
     step: float
-
-
-def settings_of(**ranges: tuple | bool | str) -> type:
-    """A dataclass of settings: (low, high, step) is a slider, several words are a list; bool and str stay.
-
-    The default is the value itself, the lowest one, or the first word.
-    """
-    made = []
-    for name, value in ranges.items():
-        if isinstance(value, bool | str):
-            made.append((name, type(value), field(default=value)))
-        elif isinstance(value[0], str):
-            made.append((name, Literal[value], field(default=value[0])))
-        else:
-            kind = int if all(isinstance(part, int) for part in value) else float
-            made.append((name, Annotated[kind, Range(*value)], field(default=kind(value[0]))))
-    return make_dataclass("Settings", made, frozen=True)
 
 
 def made(kind: type, given: Mapping[str, Any]) -> Any:
@@ -118,6 +107,20 @@ def still(views: Mapping[str, View], network: str, **settings: Any) -> Any:
 
     pictures = (_png(draw(network, **settings)) for draw in views.values())
     return HTML("\n".join(f'<img src="data:image/png;base64,{picture}">' for picture in pictures))
+
+
+def film(animation: Animation, fps: int = 12) -> Any:
+    """An animation with buttons, an `IPython.display.HTML`; it is kept whole up to 50 MB.
+
+    matplotlib has the signs on its buttons from a web site, which not everyone can reach: here they are text.
+    """
+    from IPython.display import HTML
+
+    with matplotlib.rc_context({"animation.embed_limit": 50}):
+        page = re.sub("<link[^>]*>", "", animation.to_jshtml(fps=fps))
+    for name, sign in _SIGNS.items():
+        page = page.replace(f'<i class="fa fa-{name}"></i>', sign)
+    return HTML(page)
 
 
 def explorer(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Fixed, FlagCreatePairsOff, Positional, Suppress, arg
 
 _CELLS = (
     ("title", "markdown",
@@ -32,8 +32,11 @@ _CELLS = (
 class Explore:
     """Write the notebook that explores a network anew, and open it in JupyterLab.
 
-    Example: wm explore rt-07
+    Example: wm explore rt-07, or on a server: wm explore rt-07 -- --no-browser --port 8889
     """
+
+    lab: Annotated[tuple[str, ...], Suppress, Fixed] = ()
+    """arguments of `jupyter lab`, on the command line those after --"""
 
     network: Annotated[Positional[str], arg(metavar="NETWORK", help_behavior_hint="")] = ""
     """rt-07 or ring/rt-07"""
@@ -45,8 +48,13 @@ class Explore:
         path = write(find(self.network))
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()
-        if not self.no_open:  # in place of this process, so that Ctrl-C reaches JupyterLab alone
-            os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(path)])
+        if self.no_open:
+            return 0
+        if os.geteuid() == 0 and "--allow-root" not in self.lab:
+            again = f"wm explore {self.network} -- --allow-root"
+            sys.stderr.write(f"JupyterLab starts as root only with: {again}\n")
+        # In place of this process, so that Ctrl-C reaches JupyterLab alone.
+        os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(path), *self.lab])
         return 0
 
 
@@ -55,19 +63,13 @@ def find(target: str) -> Path:
 
     Raises ValueError for a name that no network or more than one has, or a system without an explorer.
     """
-    from wm import paths, store
-    from wm.text import nearest
+    from wm import paths
+    from wm.show import named
 
-    known = ["/".join(pair) for pair in store.list_networks()]
-    found = [each for each in known if target in (each, each.partition("/")[2])]
-    if len(found) != 1:
-        names = known if "/" in target else sorted({each.partition("/")[2] for each in known})
-        near = " or ".join(found) or nearest(target, names, "wm show lists what there is")
-        raise ValueError(f"{'several networks are' if found else 'there is no network'} {target!r}: {near}")
-    system = found[0].partition("/")[0]
+    system, name = named(target)
     if not Path(__file__).with_name(system).joinpath("explorer.py").is_file():
-        raise ValueError(f"{system} has no explorer yet: `wm show {found[0]}` describes the network")
-    return paths.data() / found[0]
+        raise ValueError(f"{system} has no explorer yet: `wm show {system}/{name}` describes the network")
+    return paths.data() / system / name
 
 
 def write(place: Path) -> Path:

@@ -31,6 +31,8 @@ _KINDS = (
 _UNFINISHED = {
     "status": "unfinished", "word": "Not finished: stopped, or its record is damaged", "seconds": None,
 }  # fmt: skip
+_MODULES = ("gallery.py", "notebook_page.py", "style.py", "verdicts.py")  # colours and rows of claims too
+_NEVER_BEGAN = ("missing input", "no kernel")
 _PNG_SIZE = slice(16, 24)  # width and height, four bytes each, in the first chunk of every PNG
 
 
@@ -68,6 +70,7 @@ def _card(figure: Figure, results: Path) -> dict[str, Any] | None:
         "claims": claims,
         "counts": Counter(_kind(claim["verdict"]) for claim in claims),
         "executed": executed and f"{figure.number}/{executed}",
+        "shows": _shows(executed, run["status"]),
         "page": executed and f"{figure.number}/{Path(executed).stem}.html",
         "source": Path(os.path.relpath(paths.notebooks() / figure.notebook, results)).as_posix(),
     }  # fmt: skip
@@ -79,7 +82,8 @@ def _run(folder: Path) -> dict[str, Any] | None:
         return {"status": "ok", "seconds": done.get("seconds"), "commit": _short(done.get("commit"))}
     if failed := _record(folder / "failed.json"):
         told = {key: failed.get(key) for key in ("error", "cell", "line", "rerun", "seconds")}
-        return told | {"status": "failed", "word": f"Failed: {failed.get('status')}"}
+        word = "Did not begin" if failed.get("status") in _NEVER_BEGAN else "Failed"
+        return told | {"status": "failed", "word": f"{word}: {failed.get('status')}"}
     return None
 
 
@@ -99,6 +103,12 @@ def _short(commit: str | None) -> str:
 def _executed(folder: Path, figure: Figure, status: str) -> str:
     names = ["failed.ipynb"] * (status == "failed") + [figure.notebook]
     return next((name for name in names if (folder / name).is_file()), "")
+
+
+def _shows(executed: str, status: str) -> str:
+    if executed == "failed.ipynb":
+        return "notebook as far as it ran"
+    return "executed notebook" if status == "ok" else "notebook of an earlier run"
 
 
 def _figure(folder: Path, name: str) -> dict[str, Any]:
@@ -131,19 +141,10 @@ def _convert(executed: Path, page: Path) -> bool:
     stamp = _stamp([content, *_sources("notebook.html")])
     if _made_from(page) == stamp:
         return False
-    # Imported late: together they take two seconds.
-    import nbformat
-    from nbconvert import HTMLExporter
-    from pygments.formatters import HtmlFormatter
+    from wm.notebook_page import code_style, to_html  # takes two seconds
 
-    try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
-    except Exception as error:  # nbformat raises what it likes
-        raise DamagedFile(executed, f"is not a notebook ({error})", "run it again") from error
-    _describe_images(notebook)
-    body, _ = HTMLExporter(template_name="basic", embed_images=True).from_notebook_node(notebook)
-    code = HtmlFormatter(style="friendly").get_style_defs(".highlight")
-    _write(page, "notebook.html", stamp=stamp, name=executed.stem, body=body, pygments=code)
+    body = to_html(executed, content)
+    _write(page, "notebook.html", stamp=stamp, name=executed.stem, body=body, pygments=code_style())
     return True
 
 
@@ -157,7 +158,7 @@ def _index(page: Path, cards: list[dict[str, Any]], missing: list[Figure]) -> li
     _write(
         page, "gallery.html", stamp=stamp, cards=cards, missing=missing, smoke=page.parent.name == "smoke",
         systems=list(dict.fromkeys(card["system"] for card in cards)),
-        failed=sum(card["status"] != "ok" for card in cards),
+        ended=Counter(card["status"] for card in cards),
         duration=_duration(sum(card["seconds"] or 0 for card in cards)),
         total=sum((card["counts"] for card in cards), Counter()),
         kinds=[dict(zip(("key", "sign", "name", "meaning"), kind, strict=True)) for kind in _KINDS],
@@ -180,19 +181,6 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _describe_images(notebook: Any) -> None:
-    """Give each drawn image the last heading before it as its description, for those who cannot see it."""
-    heading = ""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            lines = [line for line in cell.source.splitlines() if line.startswith("#")]
-            heading = lines[-1].lstrip("# ") if lines else heading
-        for output in cell.get("outputs", []):
-            for kind in output.get("data", {}):
-                if kind.startswith("image/"):
-                    output.metadata.setdefault(kind, {})["alt"] = heading
-
-
 def _write(page: Path, template: str, **content: Any) -> None:
     from wm.style import COLORS  # brings matplotlib
 
@@ -211,7 +199,9 @@ def _environment() -> "jinja2.Environment":
 
 
 def _sources(template: str) -> list[bytes]:
-    return [path.read_bytes() for path in (_TEMPLATES / template, _TEMPLATES / "style.css", Path(__file__))]
+    templates = [_TEMPLATES / template, _TEMPLATES / "style.css"]
+    modules = [Path(__file__).with_name(name) for name in _MODULES]
+    return [path.read_bytes() for path in templates + modules]
 
 
 def _stamp(parts: Iterable[bytes]) -> str:

@@ -4,9 +4,9 @@ __all__ = ["of_file", "of_network"]
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ from wm.parameters import BadParameters, read_parameters
 from wm.run_folder import Job, resolve
 
 SHORT = 8  # digits of a hash that are shown
+_PLACE = ("commit", "versions", "device")
+_VERSIONS = ("python", "numpy", "torch", "wm")
+_UNKNOWN = "not recorded"
+_OTHER_SEEDS = "those of the networks read, and fixed ones in the code"
 
 
 def of_network(system: str, name: str) -> dict[str, Any]:
@@ -53,6 +57,8 @@ def of_file(file: Path) -> dict[str, Any]:
         return of_network(file.parent.parent.name, file.parent.name)
     if file.suffix == ".json" and file.with_suffix("").suffix in (".h5", ".npy"):
         file = file.with_suffix("")  # the record that lies beside states
+    if file.suffix == ".json" and file.with_suffix(".csv").is_file():
+        file = file.with_suffix(".csv")  # beside a table
     kinds = {
         ".png": _figure, ".pdf": _figure, ".h5": _states, ".npy": _states, ".csv": _table,
         ".ipynb": _notebook, ".json": _claims,
@@ -66,12 +72,9 @@ def of_file(file: Path) -> dict[str, Any]:
 def _figure(file: Path) -> dict[str, Any]:
     from wm.style import read_provenance  # imports matplotlib, which takes a second
 
-    origin, pdf = read_provenance(file), paths.results() / file.name[:2] / f"{file.stem}.pdf"
-    run = _run(file.name[:2], file.parent, f"{file.stem}.png")
-    if file.suffix == ".png" and run and pdf.is_file():
-        with suppress(ValueError):  # what the small file leaves out, the other one may have
-            run |= {"versions": read_provenance(pdf).get("versions")}
-    return {"figure": file, **_made(file.name[:2], origin | run), "sha256": sha256(file)[:SHORT]}
+    number, origin = file.name[:2], read_provenance(file)
+    run = _run(number, file.parent, f"{file.stem}.png")  # tells more than the file carries
+    return {"figure": file, **_made(number, origin | run), "sha256": sha256(file)[:SHORT]}
 
 
 def _states(file: Path) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def _states(file: Path) -> dict[str, Any]:
     same = sha256(file) == info["sha256"] if file.is_file() else None
     state = {True: "", False: " expected, but the file differs: wm verify", None: " expected, but no file"}
     told = {key: value for key, value in info.items() if key not in ("seal", "schema", "sha256", "bytes")}
-    made = {"states": file, "again": _measured(file), "sha256": info["sha256"][:SHORT] + state[same]}
+    made = {"states": file, **_measured(file, info["arrays"]), "sha256": info["sha256"][:SHORT] + state[same]}
     return made | told | _networks(file) | _readers(file)
 
 
@@ -90,7 +93,7 @@ def _table(file: Path) -> dict[str, Any]:
     digest = sha256(file)
     state = "not in the manifest" if not shipped else "as shipped" if digest == shipped else "changed since"
     return {
-        "table": file, "again": _measured(file), "sha256": f"{digest[:SHORT]} ({state})",
+        "table": file, **_measured(file, table.get("family", ())), "sha256": f"{digest[:SHORT]} ({state})",
         "rows": len(table), "columns": list(table.columns),
     } | _networks(file) | _readers(file)  # fmt: skip
 
@@ -140,11 +143,19 @@ def _claim(claim: Mapping[str, Any]) -> str:
 
 def _made(number: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     """What a record of a run tells, in one order for all kinds of files."""
-    keys = ("notebook", "status", "mode", "error", "cell", "parameters", "inputs", "commit", "versions")
+    keys = ("notebook", "status", "mode", "error", "cell", "parameters", "inputs", *_PLACE)
     told = {"again": _command(number, origin)} | {key: origin[key] for key in keys if origin.get(key)}
     if isinstance(inputs := told.get("inputs"), Mapping):
         told["inputs"] = {name: _compared(name, digest) for name, digest in inputs.items()}
+    told["seeds"] = _seeds(origin.get("parameters"))
+    if "mode" not in told:
+        told["run"] = f"not recorded in {paths.results() / number}: device and time are not known"
     return told | {key: origin[key] for key in ("started", "seconds", "finished") if origin.get(key)}
+
+
+def _seeds(parameters: Any) -> str:
+    given = parameters.items() if isinstance(parameters, Mapping) else ()
+    return ", ".join([*(f"{name} {value}" for name, value in given if "seed" in name), _OTHER_SEEDS])
 
 
 def _command(number: str, origin: Mapping[str, Any]) -> str:
@@ -173,7 +184,7 @@ def _run(number: str, folder: Path, output: str) -> dict[str, Any]:
     expected = done.get("outputs", {}).get(output)
     if output and (not published.is_file() or sha256(published) != expected):
         return {}
-    keys = ("notebook", "status", "mode", "parameters", "inputs", "commit", "seconds")
+    keys = ("notebook", "status", "mode", "parameters", "inputs", *_PLACE, "seconds")
     return {key: done[key] for key in keys if key in done} | ({"finished": _date(record)} if done else {})
 
 
@@ -185,10 +196,60 @@ def _compared(name: str, digest: str) -> str:
     return f"{digest[:SHORT]} ({'unchanged' if now == digest else f'now {now[:SHORT]}'})"
 
 
-def _measured(file: Path) -> str:
-    system = file.parent.name
-    known = system in {figure.system for figure in _index().values()}
-    return f"wm states {system}" if known or (paths.data() / system).is_dir() else "not recorded"
+def _measured(file: Path, families: Iterable[str]) -> dict[str, Any]:
+    """What made states or a table of these families: from its record, if that is of this very content."""
+    runs = _runs(file)
+    covered = {family for run in runs for family in run.get("families", families)}
+    lost = [family for family in dict.fromkeys(families) if family not in covered]
+    commands = "; ".join(dict.fromkeys(run["command"] for run in runs if "command" in run))
+    told = {"again": commands or _measure(file)}
+    told |= {key: _each(runs, key) for key in ("device", "platform") if runs or key == "device"}
+    told["versions"] = {key: _each(runs, key) for key in _VERSIONS} if runs else _UNKNOWN
+    told["seconds"] = round(sum(run.get("seconds", 0) for run in runs), 1) if runs else _UNKNOWN
+    if runs and lost:
+        told["not recorded"] = lost
+    if len(runs) > 1:
+        told["runs"] = dict(_summary(run) for run in runs)
+    elif runs and runs[0].get("settings"):
+        told["settings"] = runs[0]["settings"]
+    return told | {"seeds": _OTHER_SEEDS}
+
+
+def _summary(run: Mapping[str, Any]) -> tuple[str, str]:
+    """A run among several: of which families (of a sweep: of which seed), and how."""
+    which = ", ".join(run.get("families", ())) or f"seed {run.get('seed')}"
+    how = f"{run['command']}: " if "command" in run else ""
+    return which, f"{how}{run.get('seconds')} s on {run.get('device')}"
+
+
+def _each(runs: Sequence[Mapping[str, Any]], key: str) -> str:
+    return " and ".join(dict.fromkeys(str(run[key]) for run in runs if key in run)) or _UNKNOWN
+
+
+def _runs(file: Path) -> list[dict[str, Any]]:
+    """The runs that made a table or states, as a record in `data_json` tells (see `wm.measured`)."""
+    places = [file.with_suffix(".json"), *sorted((paths.data_json() / file.parent.name).glob("*.json"))]
+    name = _name(file)
+    for place in places:
+        try:
+            record = read_json(place)
+            # The record of a sweep names no files: it is the one of the table beside it.
+            if place.stem == file.stem and "files" not in record or record["files"].get(name) == sha256(file):
+                return [dict(run) for run in record["runs"]]
+        except (StoreError, KeyError, TypeError, ValueError):
+            continue
+    return []
+
+
+def _measure(file: Path) -> str:
+    """The command for what has no record: tables are named by their measure, the usual one makes states."""
+    system, name = file.parent.name, file.stem.partition("_")[0]
+    if not Path(__file__).with_name(system).joinpath("derived.py").is_file():
+        return _UNKNOWN
+    if file.suffix != ".csv":
+        return f"wm states {system}"
+    known = import_module(f"wm.{system}.derived").MEASURES
+    return f"wm states {system} {name}" if name in known else _UNKNOWN
 
 
 def _networks(file: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import fcntl
 import os
 import shlex
 import socket
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from wm.files import DamagedFile, StoreError, read_json, sha256, writing
 from wm.index import Figure
 from wm.lint import code_hash
 from wm.manifest import tree_hash
+from wm.origin import origin
 from wm.parameters import to_text
 
 TIMEOUT_S = 600
@@ -197,7 +197,7 @@ class Job:
         """What `WM_RUN` tells the notebook, and `done.json` repeats."""
         inputs = {f"notebooks/{self.source.name}": code_hash(self.source)}
         inputs |= {entry: tree_hash(resolve(entry)) for entry in self.figure.reads}
-        about = {"notebook": self.source.name, "mode": self.mode, "commit": _commit()}
+        about = {"notebook": self.source.name, "mode": self.mode, **origin()}
         return {**about, "parameters": self.parameters, "inputs": inputs}
 
     @property
@@ -240,7 +240,8 @@ class Outcome(Ending):
         """One line; after a failure also cell, error, end of the log and the command to run it again."""
         head = f"{self.job.source.name}: {self.status} ({self.job.mode}, {self.seconds:.0f} s)"
         if self.ok:
-            return head + "".join(f"\n  published {name}" for name in self.published)
+            there = "" if self.job.mode == "full" else f": {_from_here(self.folder)}/"
+            return head + there + "".join(f"\n  published {name}" for name in self.published)
         where = [f"cell {self.cell}: {self.line}"] if self.cell else []
         log = self.job.place.log
         tail = [f"| {line}" for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]]
@@ -269,6 +270,10 @@ def finished(folder: Path, mode: str) -> dict[str, Any]:
     return record
 
 
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _hash(path: Path) -> str | None:
     return sha256(path) if path.is_file() else None
 
@@ -287,11 +292,3 @@ def resolve(entry: str) -> Path:
     """Where something that the index declares to be read is: `data/ring` in `data()`, and so on."""
     first, _, rest = entry.partition("/")
     return getattr(paths, first)() / rest if first in _PLACES else paths.root() / entry
-
-
-def _commit() -> str | None:
-    command = ["git", "-C", paths.root(), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    try:
-        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None  # no git, or not a clone

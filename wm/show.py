@@ -1,6 +1,6 @@
 """What is saved, in words: networks with their scores, figures with their verdicts, the origin of a file."""
 
-__all__ = ["described", "medians", "overview"]
+__all__ = ["described", "medians", "named", "overview"]
 
 import re
 from collections import Counter
@@ -22,24 +22,29 @@ _LONGEST = 12  # entries of a list that are shown
 
 def overview() -> Iterator[str]:
     """Lines on what there is: networks by system and family with count and median scores, then figures."""
+    yield from _networks()
+    yield from _figures()
+
+
+def _networks(only: str | None = None) -> Iterator[str]:
+    """The saved networks, of one system or all, a line for each family with their number."""
     families: dict[str, list[dict]] = {}
-    damaged = 0
-    for system, name in store.list_networks():
+    place, damaged = paths.data() / (only or ""), 0
+    for system, name in store.list_networks(only):
         try:
             record = store.load_network(system, name).record
             families.setdefault(f"{system}.{name.rpartition('-')[0]}", []).append(record)
         except store.StoreError:
             damaged += 1
-    yield f"networks in {paths.data()}, with median scores:" if families else f"no networks in {paths.data()}"
+    yield f"networks in {place}, with median scores:" if families else f"no networks in {place}"
     yield from (f"  {family:16} {len(records):3}  {medians(records)}" for family, records in families.items())
     if damaged:
         yield f"  {damaged} cannot be read: wm verify says why"
-    yield from _figures()
 
 
 def _figures() -> Iterator[str]:
     """The published figures, a line for each notebook of the index with the verdicts on its claims."""
-    drawn = {path.stem for path in paths.figures().glob("*.png")}
+    drawn = {*_drawn()}
     try:
         index = read_index()
     except WrongIndex:
@@ -73,13 +78,19 @@ def medians(records: Sequence[Mapping[str, Any]]) -> str:
 
 def described(target: str) -> Iterator[str]:
     """Lines on what made a figure (`14a` or its file), network (`rt-07`, `ring/rt-07`), states, table,
-    notebook (`14` for the executed one, or its file) or sheet of claims, and the command that makes it again.
+    notebook (`14` for the executed one, or its file) or sheet of claims, and the command that makes it again;
+    of a system (`ring`, `data/ring`), its networks by family.
 
     Raises ValueError for another kind of file, a figure without provenance and a name that nothing has (with
-    the nearest one); `wm.store.StoreError` for what is damaged.
+    the nearest one) or several networks have; `wm.store.StoreError` for what is damaged.
     """
     file = next((place for place in _places(target) if place.is_file()), None)
-    return _lines(of_file(file) if file else _network(target))
+    if file:
+        return _lines(of_file(file))
+    system = Path(target).name
+    if system in {known for known, _ in store.list_networks()}:
+        return _networks(system)
+    return _lines(of_network(*named(target, "file or network", also=_drawn())))
 
 
 def _places(target: str) -> Iterator[Path]:
@@ -93,13 +104,34 @@ def _places(target: str) -> Iterator[Path]:
             yield from sorted(folder.glob(f"{target}_*.ipynb"))
 
 
-def _network(target: str) -> dict[str, Any]:
-    *folders, name = Path(target).parts or (".",)
-    systems = folders[-1:] or [place.parent.name for place in paths.data().glob("*/*") if place.name == name]
-    if not systems:
-        hint = nearest(name, (name for _, name in store.list_networks()), "wm show lists what there is")
-        raise ValueError(f"there is no file or network {target!r}: {hint}")
-    return of_network(systems[0], name)
+def _drawn() -> list[str]:
+    """Names of the figures that are published."""
+    return sorted(path.stem for path in paths.figures().glob("*.png"))
+
+
+def named(target: str, what: str = "network", *, also: Sequence[str] = ()) -> tuple[str, str]:
+    """System and name of a saved network, from `rt-07`, `ring/rt-07` or a path that ends so.
+
+    Raises ValueError for the name of a family, and for one that no network or more than one has; `what` says
+    what was looked for, `also` names what it may be beside a network.
+    """
+    wanted, known = Path(target).parts[-2:], store.list_networks()
+    found = [pair for pair in known if wanted in (pair, pair[1:])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"several networks are {target!r}: {' or '.join(map('/'.join, found))}")
+    if family := [name for system, name in known if target in _family(system, name)]:
+        raise ValueError(f"{target} is a family: {' ... '.join(dict.fromkeys((family[0], family[-1])))}")
+    names = ["/".join(pair[-len(wanted) :]) for pair in known]
+    near = nearest("/".join(wanted), sorted({*names, *also}), "wm show lists what there is")
+    raise ValueError(f"there is no {what} {target!r}: {near}")
+
+
+def _family(system: str, name: str) -> tuple[str, ...]:
+    """What the family of a network is called."""
+    family = name.rpartition("-")[0]
+    return family, f"{system}/{family}", f"{system}.{family}"
 
 
 def _lines(content: Mapping[str, Any], indent: str = "") -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wm import manifest, paths
 from wm.files import CannotWrite, DamagedFile, StoreError, read_json, writing
-from wm.index import Figure, WrongIndex, read_index
+from wm.index import SYSTEMS, Figure, WrongIndex, read_index
 from wm.notebook import publish
 from wm.run_folder import Busy, RunFolder, finished
 from wm.text import nearest
@@ -75,11 +75,17 @@ def resolve(names: Iterable[str], index: Mapping[str, Figure]) -> list[str]:
     """
     names, known, retrain = list(names), targets(index), {f"retrain-{s}" for s in retrainable(index)}
     if unknown := [name for name in names if name not in known and name not in retrain]:
-        raise BadTarget("\n".join(f"unknown target {n!r}: {nearest(n, [*known, *retrain])}" for n in unknown))
+        raise BadTarget("\n".join(_unknown(name, [*known, *retrain]) for name in unknown))
     if retrain & set(names) and set(names) & set(known):
         raise BadTarget("retrain first, then draw: give retrain-<system> and figures in two commands")
     wanted = {number for name in names for number in known.get(name, [])}
     return [number for number in index if number in wanted]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if name in SYSTEMS:
+        return f"{name} has no notebooks yet: there are {', '.join(known)}"
+    return f"unknown target {name!r}: {nearest(name, known)}"
 
 
 def stale(
@@ -104,14 +110,14 @@ def _reason(folder: Path, mode: str, inputs: list[Path]) -> str:
 
 def _run(index: Mapping[str, Figure], numbers: list[str], results: Path, asked: argparse.Namespace) -> int:
     if not numbers:
-        return FAILED if _snakemake(asked.targets, asked) else 0
+        return FAILED if _snakemake(asked.targets, results, asked) else 0
     todo = stale(index, numbers, results, smoke=asked.smoke)
     with writing(results):
         for number in todo:  # the rules then agree with what was found here
             (results / number / "done.json").unlink(missing_ok=True)
     if todo:
         _say(f"{len(todo)} of {len(numbers)} notebooks to run, {asked.jobs} at a time: {' '.join(todo)}")
-        _snakemake(todo, asked)
+        _snakemake(todo, results, asked)
     else:
         _say(_NOTHING)
     done = [number for number in numbers if (results / number / "done.json").is_file()]
@@ -172,10 +178,10 @@ def _failure(path: Path) -> str:
     return "NOT RUN"
 
 
-def _snakemake(names: Iterable[str], asked: argparse.Namespace) -> int:
+def _snakemake(names: Iterable[str], results: Path, asked: argparse.Namespace) -> int:
     here = Path(__file__).parents[1]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(here / "Snakefile")]
-    command += ["--directory", str(paths.results())]  # where its own records go
+    command += ["--directory", str(results)]  # which its outputs and its own records are relative to
     command += ["--cores", str(asked.jobs), "--keep-going", "--rerun-incomplete", "--rerun-triggers", "mtime"]
     command += ["--nolock", "--scheduler", "greedy", "--quiet", "all", *asked.snakemake]
     command += ["--config", f"smoke={asked.smoke}", f"device={asked.device or 'cpu'}", "--", *names]

@@ -150,12 +150,13 @@ def _error_deg(shown: Trial) -> float:
 def tuning(network: str, settings: Settings) -> Figure:
     """Preferred directions in time, cue against delay, classes of units, connectivity, read-out.
 
-    Measured as published (noise 0.1, no distractor; the first panel without noise), after the lesion; ring
-    units are those of the intact network.
+    Measured as published (noise 0.1, no distractor; the first panel without noise), after the lesion, on the
+    units that are left; ring units are those of the intact network.
     """
     case = _case(network, settings)
     left = record(case.ensemble, directions=settings.directions) if case.lesioned.any() else case.intact
-    mask = case.ring & ~case.lesioned
+    kept = ~case.lesioned
+    mask = case.ring & kept
     fig, ax = style.figure(19, 11, [["path", "change", "classes"], ["recurrent", "inputs", "readout"]])
     trajectory = preference_trajectory(
         case.ensemble, directions=settings.directions, delays=settings.delays
@@ -164,13 +165,14 @@ def tuning(network: str, settings: Settings) -> Figure:
     ax["path"].set(xlabel="time from target onset (ms)", ylabel="preferred direction (deg)")
     cue, delay = (preferred_direction(left.rates[name], left.directions_deg)[0] for name in ("cue", "delay"))
     panels.draw_change(ax["change"], cue, delay, mask[0])
-    panels.draw_classes(ax["classes"], *(each[0] for each in go_variation(left)), case.ring[0])
+    panels.draw_classes(ax["classes"], *(each[0, kept] for each in go_variation(left)), case.ring[0, kept])
     _connectivity(ax, case, left, mask)
-    panels.draw_readout(ax["readout"], case.ensemble.weights.readout[0].numpy(), delay, mask[0])
+    readout = case.ensemble.weights.readout[0].numpy()
+    panels.draw_readout(ax["readout"], readout[:, kept], delay[kept], case.ring[0, kept])
     ax["path"].set_title("tuning of ring units in time" if mask.any() else "no ring unit is left")
     if mask.any():
         ax["change"].set_title(f"median change {np.nanmedian(preference_change(left, mask)):.0f}°")
-    ax["classes"].set_title(f"{case.ring.sum()} ring units (black)")
+    ax["classes"].set_title(f"{mask.sum()} ring units (black)")
     _title(fig, case, settings, "what units stand for")
     return fig
 
@@ -270,11 +272,8 @@ def explore(network: str, *, smoke: bool = False, **settings: Any) -> Any:
 
 def animate(network: str, *, smoke: bool = False, **settings: Any) -> Any:
     """The bump of activity in a trial as a film with buttons, `IPython.display.HTML`; smoke: few frames."""
-    from IPython.display import HTML
-
     chosen = look.made(Settings, (_SMOKE if smoke else {}) | settings)
-    with matplotlib.rc_context({"animation.embed_limit": 50}):
-        return HTML(film(network, chosen, every=50 if smoke else panels.BUMP_STEPS).to_jshtml(fps=12))
+    return look.film(film(network, chosen, every=50 if smoke else panels.BUMP_STEPS))
 
 
 def film(network: str, settings: Settings, every: int = panels.BUMP_STEPS) -> FuncAnimation:

@@ -86,7 +86,7 @@ def draw_classes(ax: Axes, s1: np.ndarray, s2: np.ndarray, mask: np.ndarray) -> 
     high, low = THRESHOLDS["example"]
     for some, colour in ((~mask, "#BDBDBD"), (mask, "black")):
         ax.plot(s1[some], s2[some], color=colour, **_DOTS)
-    top = 1.08 * max(s1.max(), 2 * high), 1.15 * max(s2.max(), 1.5 * low)
+    top = 1.08 * s1.max(initial=2 * high), 1.15 * s2.max(initial=1.5 * low)  # also without any unit
     ax.fill_between((high, top[0]), 0, low, color=COLORS["target"], alpha=0.12, lw=0, zorder=0)
     ax.axvline(high, **CHANCE)
     ax.axhline(low, **CHANCE)
