@@ -3,8 +3,9 @@
     python -m benchmarks.ring [--device cuda]
 
 Training: time of one update per network. Ours is `RingLearner.update()` of a whole ensemble (16 networks on
-the CPU, 256 on CUDA), divided by its size: batch, noise, both passes through time, clipping, Adam, its trials
-padded to the longest (290 steps). The monitoring of the error, every 50th update, is in neither.
+the CPU, 528 on CUDA), divided by its size: batch, noise, both passes through time, clipping, Adam. The
+monitoring of the error, every 50th update, is in neither. `of limit` is the share of the time that arithmetic
+or memory traffic would take at the rates measured here (`limit_ms`).
 
 The reference is what one would write for a single network, with care but without tricks: one vectorised
 batch, inputs times weights and noise computed for the whole trial before the loop, an eager loop of few
@@ -37,15 +38,17 @@ import torch
 from torch import Tensor
 
 from wm.geometry import procrustes_matrix
-from wm.ring import MEDIAN_DELAYS, RingConfig, RingLearner, config, design, initial, kernel, task_of
+from wm.ring import MEDIAN_DELAYS, RingConfig, RingLearner, build, config, design, initial, task_of
 from wm.train import numpy_generator
 
-NETWORKS = {"cpu": 16, "cuda": 256}
-FLOORS = {"cpu": {"wmd": 2.0, "rt": 3.0}, "cuda": {"wmd": 100.0, "rt": 100.0}}
+NETWORKS = {"cpu": 16, "cuda": 528}
+FLOORS = {"cpu": {"wmd": 3.5, "rt": 8.0, "g_it": 8.0}, "cuda": {"wmd": 500.0, "rt": 1000.0, "g_it": 1000.0}}
+RANKS = {"wmd": 0, "rt": 2, "g_it": 5}  # of the recurrence; 0 is a full one
+ELEMENTWISE = 60  # operations per unit, step and trial: a normal, tanh, both passes, both sums over time
 PROCRUSTES_FLOOR = 20.0
 PROCRUSTES_LIMIT_S = 2.0
 TOLERANCE_RAD = 1e-6
-NAMES = {"wmd": "train_backprop", "rt": "train_hand_designed"}
+NAMES = {"wmd": "train_backprop", "rt": "train_hand_designed", "g_it": "train_gated"}
 ROUNDS = 5
 REFERENCE_UPDATES = 3  # per round
 
@@ -58,7 +61,7 @@ class Plain:
         first = initial(settings, [seed])
         self.parameters = {name: value[0].to(device).requires_grad_() for name, value in first.items()}
         if "scalars" in self.parameters:
-            self.kernels = [k.to(device) for k in self._kernels(seed)]
+            self.parts = [part.to(device) for part in self._parts(seed)]
         self.optimizer = torch.optim.Adam(self.parameters.values(), lr=settings.learning_rate)
         self.generator = numpy_generator(seed, "batches")
 
@@ -97,15 +100,17 @@ class Plain:
         p = self.parameters
         if "scalars" not in p:
             return p["recurrent"], p["inputs"], p["bias"]
-        c, bias = p["scalars"]
-        memory, tuning = self.kernels
-        return c * memory, c * tuning, bias
+        return tuple(torch.tensordot(p["scalars"], part, dims=1) for part in self.parts)
 
-    def _kernels(self, seed: str) -> tuple[Tensor, Tensor]:
+    def _parts(self, seed: str) -> list[Tensor]:
+        """What each scalar multiplies in recurrence, inputs and bias: (scalar, ...), fixed by design."""
         fixed, units = design(self.settings, [seed]), self.settings.units
-        m, seen = fixed.preference_deg[0], (fixed.preference_deg + fixed.shift_deg)[0]
-        tuning = kernel(seen[:, None] - torch.arange(units) * (360 / units))
-        return kernel(m[:, None] - m), torch.nn.functional.pad(tuning, (0, 1))
+        parts = []
+        for alone in torch.eye(len(self.parameters["scalars"])):
+            first = {"scalars": alone[None], "readout": torch.zeros(1, 2, units)}
+            made = build(self.settings, first, fixed)
+            parts.append((made.dense()[0], made.inputs[0], made.bias[0]))
+        return [torch.stack(each) for each in zip(*parts, strict=True)]
 
 
 def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
@@ -134,6 +139,7 @@ def training_row(
         for _ in range(rounds)
     ]
     mine, reference = (1000 * statistics.median(column) for column in zip(*times, strict=True))
+    bound, by = limit_ms(RANKS[family], settings, device)
     return {
         "name": NAMES[family],
         "ratio": reference / mine,
@@ -141,9 +147,31 @@ def training_row(
         "ours": mine,
         "reference": reference,
         "floor": FLOORS[device][family],
+        "limit": bound,
+        "limit_by": by,
+        "of_limit": bound / mine,
         "fault": _fault(reference / mine, FLOORS[device][family]),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
     }
+
+
+def limit_ms(rank: int, settings: RingConfig, device: str) -> tuple[float, str]:
+    """Least time of an update of one network in ms, and what sets it: arithmetic or memory.
+
+    Arithmetic: the products of both passes and the elementwise operations of a mean trial, at the rate of a
+    large float32 matrix product here. Memory: every rate written once and read once, at the rate of a large
+    copy here. Neither counts that 265 steps wait for each other.
+    """
+    cells = settings.trials * settings.units * task_of(settings).steps(MEDIAN_DELAYS)
+    per_cell = ELEMENTWISE + (6 * settings.units if rank == 0 else 10 * rank)
+    side = 1024 if device == "cpu" else 8192
+    a, b = (torch.randn(side, side, device=device) for _ in range(2))
+    for _ in range(2):  # warm first
+        product = seconds(lambda: torch.mm(a, b), 3, device)
+        copy = seconds(lambda: a.copy_(b), 3, device)
+    arithmetic = 1000 * cells * per_cell / (2 * side**3 / product)
+    memory = 1000 * 8 * cells / (8 * side**2 / copy)
+    return max((arithmetic, "arithmetic"), (memory, "memory"))
 
 
 def procrustes_row(networks: int = 200, *, rows: int = 8, units: int = 100, sample: int = 300) -> dict:
@@ -193,12 +221,17 @@ def _fault(ratio: float, floor: float) -> str:
     return "" if ratio >= floor else "BELOW THE FLOOR"
 
 
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
 def table(rows: list[dict]) -> str:
     """Rows as aligned text."""
-    head = f"{'':<22}{'ours':>10}{'reference':>12}{'ratio':>8}{'floor':>7}  unit"
+    head = f"{'':<22}{'ours':>10}{'reference':>12}{'ratio':>8}{'floor':>7}{'of limit':>10}  unit"
     lines = [
         f"{row['name']:<22}{row['ours']:>10.4g}{row['reference']:>12.4g}{row['ratio']:>8.1f}"
-        f"{row['floor']:>7.0f}  {row['unit']}" + (f"  {row['fault']}" if row["fault"] else "")
+        f"{row['floor']:>7.4g}{_percent(row.get('of_limit')):>10}  {row['unit']}"
+        + (f"  {row['fault']}" if row["fault"] else "")
         for row in rows
     ]
     return "\n".join([head, *lines])

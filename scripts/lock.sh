@@ -10,5 +10,5 @@ cat > "$lock" <<'HEAD'
 # torch's GPU packages are left out: pip adds those that the torch build of this platform asks for.
 HEAD
 uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
-    --extra test --no-header --no-annotate | grep -vE "^(nvidia|cuda|triton)|== '(win32|nt)'\$" >> "$lock"
+    --extra test --no-header --no-annotate | grep -vE "^(nvidia|cuda)|== '(win32|nt)'\$" >> "$lock"
 cp "$lock" requirements.lock

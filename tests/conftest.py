@@ -7,13 +7,21 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import random
 import socket
+import sys
 from pathlib import Path
 
-import matplotlib
-import numpy as np
 import pytest
-import torch
-from hypothesis import HealthCheck, settings
+
+try:
+    import matplotlib
+    import numpy as np
+    import torch
+    from hypothesis import HealthCheck, settings
+except ModuleNotFoundError as error:
+    pytest.exit(f"{sys.executable} has no {error.name}: run the tests with ./run_tests.sh", returncode=2)
+
+if not torch.cuda.is_available():  # before triton is imported: its kernels are then run by an interpreter
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 ROOTS = ("DATA", "DATA_NPY", "DATA_JSON", "FIGURES", "RESULTS", "NOTEBOOKS")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-NAMES = ["train_backprop", "train_hand_designed", "procrustes"]
+NAMES = ["train_backprop", "train_hand_designed", "train_gated", "procrustes"]
 
 
 @pytest.fixture
@@ -46,4 +46,4 @@ def test_last_line_is_json_of_every_row_even_below_the_floor(ring, monkeypatch, 
     ring.main([])
     lines = capsys.readouterr().out.splitlines()
     assert [row["name"] for row in json.loads(lines[-1])] == NAMES
-    assert sum("BELOW THE FLOOR" in line for line in lines[:-1]) == 3
+    assert sum("BELOW THE FLOOR" in line for line in lines[:-1]) == 4

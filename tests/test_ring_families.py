@@ -102,7 +102,7 @@ def test_low_rank_is_the_dense_construction(family, units):
 
     settings = config(family, units=units)
     weights, parameters, fixed = built(settings)
-    c = construction.coefficients(settings, parameters["scalars"])
+    c = construction.coefficients(settings, parameters["scalars"], fixed.scale[:, 0])
     shift = 1800 * parameters["shifts"] if "shifts" in parameters else fixed.shift_deg
     full = construction._dense(settings, c, fixed, fixed.preference_deg + shift)["recurrent"]
     torch.testing.assert_close(weights.dense(), full, atol=1e-12, rtol=0)

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from wm import ring
+from wm.ring import sweep
 from wm.ring.connectivity import factors
 from wm.ring.library import Ensemble
 from wm.ring.similarity import distances, epoch_rates, group_matrix, procrustes_rows
@@ -41,6 +42,12 @@ TENSORS = {
     "scalars": "top_parameters",
 }
 FLIP = 180**2 / 900
+SWEEP_COLUMNS = {
+    "error_deg": "err_deg_distractor_mean",
+    "error_no_distractor_deg": "err_deg_nodistractor_mean",
+    "structural": "structural_factor_mean",
+    "functional": "functional_factor_mean",
+}
 
 
 def reference(family):
@@ -117,3 +124,35 @@ def test_reference_factors_of_networks_trained_without_distractor():
     for name in ("structural", "functional"):  # they saved the reciprocals
         ratio = getattr(found, name)[at] * theirs[f"{name}_factor"]
         assert np.abs(ratio - 1).max() < 0.05, ratio
+
+
+def surfaces(name, column):
+    """Mean over seeds of every point of a shipped sweep: ours and theirs, each (point,)."""
+    axis, scale = {"rt_sa": "shuffle_amount", "it_sa": "stable_unit_proportion"}[name], "scale_factor"
+    theirs = pd.read_csv(Path(FOLDER) / f"sweep_{name}_means.csv").set_index([axis, scale])
+    table = sweep.table(name)
+    if column in ("structural", "functional"):  # they saved the reciprocals
+        table[column] = 1 / table[column]
+    ours = table.groupby([sweep.SWEEPS[name].axis, "scale"])[column].mean()
+    assert ours.index.isin(theirs.index).all()  # they trained further scales, which no figure shows
+    return ours.to_numpy(), theirs.loc[ours.index, SWEEP_COLUMNS[column]].to_numpy()
+
+
+@pytest.mark.parametrize("column", ["error_deg", "error_no_distractor_deg"])
+@pytest.mark.parametrize(("name", "points"), [("rt_sa", 667), ("it_sa", 551)])
+def test_reference_sweep_errors(name, points, column):
+    ours, theirs = surfaces(name, column)
+    ranks = pd.Series(ours).corr(pd.Series(theirs), method="spearman")
+    relative = ours / theirs - 1
+    print(f"{name} {column}: Spearman {ranks:.4f}, relative difference: median {np.median(relative):+.2%}, "
+          f"size {np.median(np.abs(relative)):.2%}")  # fmt: skip
+    assert len(ours) == points and ranks >= 0.95
+    assert abs(np.median(relative)) < 0.02 and np.median(np.abs(relative)) < 0.05
+
+
+@pytest.mark.parametrize("column", ["structural", "functional"])
+@pytest.mark.parametrize("name", ["rt_sa", "it_sa"])
+def test_reference_sweep_factors(name, column):
+    ours, theirs = surfaces(name, column)
+    assert pd.Series(ours).corr(pd.Series(theirs), method="spearman") >= 0.99
+    assert np.median(np.abs(ours / theirs - 1)) < 0.02

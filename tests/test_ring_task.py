@@ -5,10 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest
 
 from wm.ring import MEDIAN_DELAYS, Delays, Task, angular_error, grid_directions, tuning_curve
-from wm.train import numpy_generator
 
 SMALL = Task(inputs=7, fixation=(1, 3), onset=(0, 4), delay=(6, 9), shown=2, go=5)
 SHORT = Delays(fixation=np.array([1, 3]), onset=np.array([4, 0]), delay=np.array([6, 9]))
@@ -69,37 +67,6 @@ def test_published_timing():
     assert marks == {
         "target": 15, "delay": 25, "distractor": 75, "distractor_off": 85, "go": 165, "end": 265,
     }  # fmt: skip
-
-
-def test_delays_are_uniform_and_reach_both_ends():
-    task, generator = Task(), numpy_generator("x", "delays")
-    drawn = task.draw_delays([generator] * 5000)
-    for values, (low, high) in zip(drawn, (task.fixation, task.onset, task.delay), strict=True):
-        assert (values.min(), values.max()) == (low, high)
-        assert np.issubdtype(values.dtype, np.integer)
-        spread = (high - low + 1) / math.sqrt(12 * len(values))
-        assert abs(values.mean() - (low + high) / 2) < 4 * spread
-    assert abs(np.corrcoef(drawn)[np.triu_indices(3, 1)]).max() < 0.06
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_drawn_directions_and_distractors(probability):
-    batch = Task(inputs=8, distractor_probability=probability).draw([numpy_generator("y", "b")], 4000)
-    assert abs(batch.present.mean() - probability) <= 4 * math.sqrt(probability * (1 - probability) / 4000)
-    assert kstest(batch.directions_deg[0].ravel() / 360, "uniform").pvalue > 0.001
-    assert abs(np.corrcoef(batch.directions_deg[0].T)[0, 1]) < 0.07
-    assert batch.steps == Task().steps()
-
-
-def test_each_network_draws_from_its_own_generator():
-    task = Task(inputs=8)
-    together = task.draw([numpy_generator(s, "b") for s in "abc"], 5)
-    for k, s in enumerate("abc"):
-        alone = task.draw([numpy_generator(s, "b")], 5)
-        assert [int(d[k]) for d in together.delays] == [int(d[0]) for d in alone.delays]
-        np.testing.assert_array_equal(together.directions_deg[k], alone.directions_deg[0])
-        np.testing.assert_array_equal(together.present[k], alone.present[0])
-    assert task.draw([numpy_generator("a", "b")], 2, steps=400).steps == 400
 
 
 def test_distractor_is_shown_unless_its_probability_is_zero():

@@ -1,5 +1,6 @@
 """Training of ring ensembles: against a plain loop, resumed, frozen, monitored, and learning."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -9,7 +10,12 @@ import torch
 
 from wm import ring, train
 from wm.ring import RingLearner, config, design, errors, initial, outputs, steps, task_of
-from wm.train import numpy_generator, run, torch_generator
+from wm.ring.batches import Batches
+from wm.ring.construction import untrained
+from wm.ring.fused import keys_of
+from wm.ring.fused_cpu import normals
+from wm.ring.learner import ENGINES
+from wm.train import run, torch_generator
 
 SEEDS = ["0", "7", "x"]
 CLOSE = {"rtol": 1e-3, "atol": 2e-6}
@@ -19,21 +25,25 @@ def small(family, **changes):
     return config(family, **({"units": 16, "trials": 4} | changes))
 
 
-def plain_updates(settings, seed, updates):
+def noise_of(settings, seed, engine):
+    """Scaled noise (time, trial, unit) of one training step after the other, as the engine draws it."""
+    shape, generator = (290, settings.trials, settings.units), torch_generator(seed, "noise")
+    for step in itertools.count():
+        if engine == "eager":
+            yield torch.empty(shape).normal_(std=settings.noise, generator=generator)
+        else:
+            yield settings.noise * normals(keys_of([seed]), step, *shape)[0]
+
+
+def plain_updates(settings, seed, updates, engine):
     """Parameters and losses of one network: plain equations, torch's Adam and clipping."""
     fixed = None if ring.FAMILIES[settings.family].trained_fully else design(settings, [seed])
     parameters = {k: v.requires_grad_() for k, v in initial(settings, [seed]).items()}
     adam = torch.optim.Adam(parameters.values(), lr=settings.learning_rate)
-    task, batches, normals = (
-        task_of(settings),
-        numpy_generator(seed, "batches"),
-        torch_generator(seed, "noise"),
-    )
+    batches, noises = Batches(task_of(settings), [seed], settings.trials), noise_of(settings, seed, engine)
     losses = []
-    for _ in range(updates):
-        batch = task.draw([batches], settings.trials)
-        noise = torch.empty(batch.steps, settings.trials, settings.units)
-        noise.normal_(std=settings.noise, generator=normals)
+    for k in range(updates):
+        batch, noise = batches.at(k), next(noises)
         weights = ring.build(settings, parameters, fixed)
         rates = torch.stack([h for _, h in steps(weights, batch, noise=lambda t, n=noise: n[None, t])], dim=2)
         squared = (outputs(weights, rates) - torch.as_tensor(batch.targets())[:, :, None]).square().sum(-1)
@@ -48,8 +58,8 @@ def plain_updates(settings, seed, updates):
     return {k: v.detach()[0] for k, v in parameters.items()}, losses
 
 
-def trained(settings, seeds, updates):
-    learner = RingLearner(settings, seeds)
+def trained(settings, seeds, updates, engine=None):
+    learner = RingLearner(settings, seeds, engine=engine)
     losses = [learner.update()["loss"].clone() for _ in range(updates)]
     return learner, torch.stack(losses, dim=1)
 
@@ -65,27 +75,30 @@ def same(a, b):
     return np.array_equal(a, b)
 
 
-TERMS = [{}, {"l2": 1e-3, "activity": 0.1, "clip": 0.05}]
+TERMS = [("eager", {}), ("eager", {"l2": 1e-3, "activity": 0.1, "clip": 0.05})]
+TERMS += [("fused", {}), ("fused", {"l2": 1e-3, "clip": 0.05})]
 
 
-@pytest.mark.parametrize("changes", TERMS, ids=["plain", "regularised, clipped"])
+@pytest.mark.parametrize("engine, changes", TERMS, ids=["eager", "eager, clipped", "fused", "fused, clipped"])
 @pytest.mark.parametrize("family", ["wmd", "g_rt", "rt_learned"])
-def test_an_ensemble_is_a_plain_loop_over_its_networks(family, changes):
+def test_an_ensemble_is_a_plain_loop_over_its_networks(family, engine, changes):
     settings = small(family, **changes)
-    learner, losses = trained(settings, SEEDS, 3)
+    learner, losses = trained(settings, SEEDS, 3, engine)
+    assert learner.engine == engine
     for k, seed in enumerate(SEEDS):
-        parameters, expected = plain_updates(settings, seed, 3)
+        parameters, expected = plain_updates(settings, seed, 3, engine)
         np.testing.assert_allclose(losses[k], expected, rtol=2e-4)
         for name, value in parameters.items():
             torch.testing.assert_close(learner.parameters[name].detach()[k], value, **CLOSE)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("family", ["wmd", "g_it"])
-def test_an_ensemble_is_its_networks_trained_alone(family):
+def test_an_ensemble_is_its_networks_trained_alone(family, engine):
     settings = small(family)
-    together, losses = trained(settings, SEEDS, 2)
+    together, losses = trained(settings, SEEDS, 2, engine)
     for k, seed in enumerate(SEEDS):
-        alone, own = trained(settings, [seed], 2)
+        alone, own = trained(settings, [seed], 2, engine)
         torch.testing.assert_close(losses[k], own[0])
         for name, value in alone.parameters.items():
             torch.testing.assert_close(together.parameters[name].detach()[k], value.detach()[0], **CLOSE)
@@ -98,10 +111,11 @@ def test_order_of_networks_is_irrelevant():
     torch.testing.assert_close(backward.parameters["scalars"].flip(0), forward.parameters["scalars"], **CLOSE)
 
 
-def test_threads_do_not_change_the_noise(monkeypatch):
-    one, _ = trained(small("wmd", trials=3), SEEDS, 1)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_do_not_change_the_noise(engine, monkeypatch):
+    one, _ = trained(small("wmd", trials=3), SEEDS, 1, engine)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    two, _ = trained(small("wmd", trials=3), SEEDS, 1)
+    two, _ = trained(small("wmd", trials=3), SEEDS, 1, engine)
     assert same(one.state_dict(), two.state_dict())
 
 
@@ -129,18 +143,19 @@ def watched(monkeypatch):
     monkeypatch.setattr(ring.learner, "MONITOR_EVERY", 2)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("family", ["wmd_stopped", "g_rt", "rt_learned"])
-def test_resumed_training_has_the_same_bits(family, tmp_path, watched):
+def test_resumed_training_has_the_same_bits(family, engine, tmp_path, watched):
     settings = small(family)
-    whole = RingLearner(settings, SEEDS[:2])
+    whole = RingLearner(settings, SEEDS[:2], engine=engine)
     expected = [metrics.values for metrics in run(whole, 7, progress=False)]
     found = []
-    first = RingLearner(settings, SEEDS[:2])
+    first = RingLearner(settings, SEEDS[:2], engine=engine)
     for metrics in run(first, 7, checkpoint=tmp_path, checkpoint_every=2, progress=False):
         found.append(metrics.values)
         if metrics.step == 3:
             break
-    resumed = RingLearner(settings, SEEDS[:2])
+    resumed = RingLearner(settings, SEEDS[:2], engine=engine)
     found += [m.values for m in run(resumed, 7, checkpoint=tmp_path, checkpoint_every=2, progress=False)]
     assert len(found) == 7 and all(same(a, b) for a, b in zip(found, expected, strict=True))
     assert same(resumed.state_dict(), whole.state_dict())
@@ -161,15 +176,16 @@ def test_resuming_with_other_networks_is_refused(tmp_path):
 # ---------------------------------------------------------------- monitoring and freezing
 
 
-def test_monitoring_does_not_disturb_training(monkeypatch):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_monitoring_does_not_disturb_training(engine, monkeypatch):
     states = []
     for every in (1, 10**9):
         monkeypatch.setattr(ring.learner, "MONITOR_EVERY", every)
-        learner, _ = trained(small("wmd"), SEEDS[:2], 3)
+        learner, _ = trained(small("wmd"), SEEDS[:2], 3, engine)
         states.append(learner.state_dict())
     assert same(states[0]["parameters"], states[1]["parameters"])
-    assert all(map(same, states[0]["generators"][:2], states[1]["generators"][:2]))
-    assert not same(states[0]["generators"][2], states[1]["generators"][2])
+    assert same(states[0]["generators"][0], states[1]["generators"][0])
+    assert not same(states[0]["generators"][1], states[1]["generators"][1])
     assert (states[0]["monitored_deg"] < 180).all() and (states[1]["monitored_deg"] == 180).all()
 
 
@@ -233,9 +249,11 @@ def test_gating_is_learnt_within_a_hundred_updates():
     assert (found.error_deg < 8).all()
 
 
-def test_backprop_lowers_the_loss():
-    learner = RingLearner(small("wmonly", learning_rate=3e-3, units=30, trials=16), ["0", "1"])
-    learner.task = ring.Task(30, 0.0, fixation=(1, 2), onset=(0, 2), delay=(12, 14), go=10)  # short memory
+@pytest.mark.parametrize("engine", ENGINES)
+def test_backprop_lowers_the_loss(engine):
+    task = ring.Task(30, 0.0, fixation=(1, 2), onset=(0, 2), delay=(12, 14), go=10)  # short memory
+    settings = small("wmonly", learning_rate=3e-3, units=30, trials=16)
+    learner = RingLearner(settings, ["0", "1"], engine=engine, task=task)
     losses = torch.stack([learner.update()["loss"] for _ in range(100)])
     torch.testing.assert_close(losses[0], torch.ones(2))
     assert (losses[-5:].mean(0) < 0.5).all()
@@ -247,12 +265,37 @@ def test_not_finite_training_stops_at_once():
         list(run(learner, 20, progress=False))
 
 
-def test_silent_trials_after_the_end_are_noise_only():
-    """All trials are padded to the longest one: the padding is outside the mask."""
-    learner = RingLearner(small("g"), ["0"])
-    learner.update()
-    assert float(learner._batch["on"][..., 2].sum()) == learner.task.go
-    assert learner._work.noise.shape[1] == learner.task.steps() == 290
+@pytest.mark.parametrize("family", ["g", "wmd", "it"])
+def test_engines_agree_on_the_same_noise(family, monkeypatch):
+    settings = small(family)
+    silent, loud = (replace(settings, noise=noise) for noise in (0.0, 0.1))
+    found = [trained(silent, SEEDS, 3, engine) for engine in ENGINES]
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=0)
+    for name, value in found[0][0].parameters.items():
+        torch.testing.assert_close(found[1][0].parameters[name].detach(), value.detach(), **CLOSE)
+    noisy = [trained(loud, SEEDS, 2, engine)[1] for engine in ENGINES]
+    assert not torch.equal(*noisy)  # each draws its own
+
+
+def test_an_engine_is_chosen_and_refused_by_name():
+    assert RingLearner(small("g"), ["0"]).engine == "fused"
+    assert RingLearner(small("g", activity=0.1), ["0"]).engine == "eager"
+    with pytest.raises(ValueError, match="engine 'fused': the fused kernels lack what .* it can be eager"):
+        RingLearner(small("g", activity=0.1), ["0"], engine="fused")
+    with pytest.raises(ValueError, match="engine 'magic': unknown; it can be eager or fused"):
+        RingLearner(small("g"), ["0"], engine="magic")
+
+
+def test_networks_of_several_settings_train_together_as_they_do_alone():
+    settings = [small("rt_sa", scale=scale, shuffle_deg=shuffle) for scale, shuffle in ((1.0, 0), (3.0, 90))]
+    together = RingLearner(settings[0], ["4", "4"], start=untrained(settings, ["4", "4"]), monitor=False)
+    for _ in range(2):  # the first loss is 1, as the read-out begins at 0
+        metrics = together.update()
+    assert set(metrics) == {"loss", "gradient_norm"} and metrics["loss"][0] != metrics["loss"][1]
+    for k, own in enumerate(settings):
+        alone, losses = trained(own, ["4"], 2)
+        torch.testing.assert_close(losses[0, 1], metrics["loss"][k])
+        torch.testing.assert_close(alone.parameters["scalars"][0], together.parameters["scalars"][k])
 
 
 # ---------------------------------------------------------------- refusals of the entry

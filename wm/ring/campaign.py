@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import explore_notebook, store
+from .. import store
 from ..train import environment, run, torch_generator
 from .evaluate import errors, task_of
 from .families import FAMILIES, RingConfig
@@ -54,7 +54,7 @@ def train(
     if save and not overwrite:
         _refuse_to_replace(config, [_name(config, seed) for seed in seeds])
     learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
-    identity = asdict(config) | {"seeds": ",".join(seeds)}
+    identity = asdict(config) | {"seeds": ",".join(seeds), "engine": learner.engine}
     for _ in run(
         learner,
         config.updates,
@@ -66,11 +66,14 @@ def train(
         if learner.finished:
             break
     effort = environment(device) | {
+        "engine": learner.engine,
         "seconds": round(time.perf_counter() - start, 1),
         "networks_at_once": len(seeds),
     }
     ensemble = _finished(learner, effort)
     if save:
+        from .. import explore_notebook  # needs what a machine that only trains may lack
+
         for k, name in enumerate(ensemble.names):
             explore_notebook.write(store.save_network(to_network(ensemble, k, _own_history(history, k))))
             _log.info("saved ring/%s", name)
@@ -122,7 +125,7 @@ def _refuse_to_replace(config: RingConfig, names: Sequence[str]) -> None:
             if other := [key for key in wanted if saved.get(key) != wanted[key]]:
                 raise ValueError(
                     f"ring/{name} is saved with another {', '.join(other)}: choose other seeds, "
-                    "save elsewhere (WM_DATA=FOLDER), or replace it with `overwrite`"
+                    "save elsewhere (WM_DATA=FOLDER), or replace it (--overwrite, in Python overwrite=True)"
                 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Design", "build", "design", "draw_shifts", "initial", "kernel", "published_seed"]
+__all__ = ["Design", "build", "design", "draw_shifts", "initial", "kernel", "published_seed", "untrained"]
 
 import hashlib
 import math
@@ -38,13 +38,19 @@ class Design:
     """What a hand-designed family fixes, each (network, unit).
 
     preference_deg: memory preference of ring units, input preference of gates; shift_deg: of input tuning;
-    sign: +1 stable, -1 inverting, 0 for gates; gate: 1 for gates.
+    sign: +1 stable, -1 inverting, 0 for gates; gate: 1 for gates; scale: recurrent over input strength where
+    the family fixes the ratio, the same for all units.
     """
 
     preference_deg: Tensor
     shift_deg: Tensor
     sign: Tensor
     gate: Tensor
+    scale: Tensor
+
+    def to(self, device: str | torch.device) -> Design:
+        """The same on a device."""
+        return Design(*(row.to(device) for row in vars(self).values()))
 
 
 def published_seed(seed: str) -> int:
@@ -98,10 +104,8 @@ def design(config: RingConfig, seeds: Sequence[str], *, shift_deg: Tensor | None
     shift = shift_deg
     if shift is None:
         shift = np.stack([np.concatenate([draw_shifts(config, seed), np.zeros(gates)]) for seed in seeds])
-    rows = (
-        np.broadcast_to(row, shift.shape).astype(np.float32) for row in (preference, shift, sign, sign == 0)
-    )
-    return Design(*map(torch.from_numpy, rows))
+    rows = (preference, shift, sign, sign == 0, config.scale)
+    return Design(*(torch.from_numpy(np.broadcast_to(row, shift.shape).astype(np.float32)) for row in rows))
 
 
 def initial(config: RingConfig, seeds: Sequence[str]) -> dict[str, Tensor]:
@@ -131,16 +135,33 @@ def initial(config: RingConfig, seeds: Sequence[str]) -> dict[str, Tensor]:
     return parameters
 
 
-def coefficients(config: RingConfig, scalars: Tensor) -> dict[str, Tensor]:
-    """Named scalars, each (network,): c_in, c_rec, c_inh, bias.
+def untrained(
+    configs: RingConfig | Sequence[RingConfig], seeds: Sequence[str]
+) -> tuple[dict[str, Tensor], Design | None]:
+    """Parameters and design of an ensemble before training.
+
+    configs: one for all networks, or one for each; they may differ in what the design fixes: `scale`,
+    `shuffle_deg`, `stable_proportion`.
+    """
+    if not isinstance(configs, RingConfig):
+        made = [untrained(config, [seed]) for config, seed in zip(configs, seeds, strict=True)]
+        parameters = {name: torch.cat([first[name] for first, _ in made]) for name in made[0][0]}
+        rows = zip(*(vars(fixed).values() for _, fixed in made), strict=True)
+        return parameters, Design(*map(torch.cat, rows))
+    trained_fully = FAMILIES[configs.family].trained_fully
+    return initial(configs, seeds), None if trained_fully else design(configs, seeds)
+
+
+def coefficients(config: RingConfig, scalars: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    """Named scalars, each (network,): c_in, c_rec, c_inh, bias; scale: (network,).
 
     scalars: (network, 3) as (c_in, c_rec, bias) for SA and (c_in, bias, c_inh) for gated families, else
-    (network, 2) as (c_in, bias) with c_rec = scale * c_in.
+    (network, 2) as (c_in, bias) with c_rec = scale c_in.
     """
     c_in = scalars[:, 0]
     if config.family == "sa":
         return {"c_in": c_in, "c_rec": scalars[:, 1], "bias": scalars[:, 2]}
-    named = {"c_in": c_in, "c_rec": config.scale * c_in, "bias": scalars[:, 1]}
+    named = {"c_in": c_in, "c_rec": scale * c_in, "bias": scalars[:, 1]}
     return named | ({"c_inh": scalars[:, 2]} if config.gates else {})
 
 
@@ -152,7 +173,7 @@ def build(config: RingConfig, parameters: dict[str, Tensor], fixed: Design | Non
     readout = parameters["readout"]
     if FAMILIES[config.family].trained_fully:
         return Weights(nonlinearity=config.nonlinearity, **parameters)
-    c = coefficients(config, parameters["scalars"])
+    c = coefficients(config, parameters["scalars"], fixed.scale[:, 0])
     shift = fixed.shift_deg
     if "shifts" in parameters:
         shift = LEARNED_SHIFT_UNIT_DEG * parameters["shifts"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MONITOR_EVERY", "RingLearner"]
+__all__ = ["ENGINES", "MONITOR_EVERY", "RingLearner"]
 
 import copy
 from collections.abc import Sequence
@@ -12,17 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..train import generator_state, numpy_generator, set_generator_state, torch_generator
-from .construction import Design, build, design, initial
+from ..train import generator_state, set_generator_state, torch_generator
+from .batches import Batches
+from .construction import Design, build, untrained
 from .evaluate import errors, task_of
-from .families import FAMILIES, RingConfig
+from .families import RingConfig
+from .fused import fused_loss, keys_of, marks_of, segment_drives, supported
 from .gradient import Workspace, recurrence
 from .network import Weights, event_drive, with_bias_event
+from .task import Batch, Task, sent
 
 MONITOR_EVERY = 50
 """updates between two monitored errors"""
 MONITORED_DIRECTIONS = 6
 """the monitored error is that of all 36 pairs of them"""
+ENGINES = ("eager", "fused")
 
 
 class RingLearner:
@@ -31,31 +35,46 @@ class RingLearner:
     loss = mean over trials and go-cue steps of the summed squared output error
            + l2 * sum of squared trainables + activity * mean squared rate of the trial
     Networks share nothing: seeds[k] alone decides initial weights, shifts, batches and noise of network k.
-    On CUDA the pass through time is captured once as a graph and replayed.
+    Two engines compute the gradient: `fused`, the kernels of `wm.ring.fused`, and `eager`, loops of torch
+    operations, which has everything that the kernels lack (see `fused.supported`). Their noise differs.
+    task: in place of the one of the configuration; start: parameters and design, in place of `untrained`;
+    monitor: whether the error is measured every 50 updates.
     """
 
-    def __init__(self, config: RingConfig, seeds: Sequence[str], *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: RingConfig,
+        seeds: Sequence[str],
+        *,
+        device: str = "cpu",
+        engine: str | None = None,
+        task: Task | None = None,
+        start: tuple[dict[str, Tensor], Design | None] | None = None,
+        monitor: bool = True,
+    ) -> None:
         if not seeds:
             raise ValueError("training needs at least one network: give one seed or more")
         self.config, self.seeds, self.device = config, [str(seed) for seed in seeds], torch.device(device)
-        self.task = task_of(config)
-        self.step = 0
-        self.parameters = {k: v.to(device).requires_grad_() for k, v in initial(config, self.seeds).items()}
-        self.fixed = None
-        if not FAMILIES[config.family].trained_fully:
-            self.fixed = Design(*(row.to(device) for row in vars(design(config, self.seeds)).values()))
+        fused = supported(config, self.device)
+        if engine not in (None, *ENGINES) or (engine == "fused" and not fused):
+            why = "the fused kernels lack what these settings ask for" if engine in ENGINES else "unknown"
+            raise ValueError(f"engine {engine!r}: {why}; it can be {' or '.join(ENGINES[: 1 + fused])}")
+        self.engine = engine or ("fused" if fused else "eager")
+        self.task = task or task_of(config)
+        self.step, self.monitor = 0, monitor
+        parameters, fixed = start or untrained(config, self.seeds)
+        self.parameters = {name: value.to(device).requires_grad_() for name, value in parameters.items()}
+        self.fixed = fixed and fixed.to(device)
         self.optimizer = torch.optim.Adam(
             self.parameters.values(), lr=config.learning_rate, fused=self.device.type == "cuda"
         )
         self.frozen = torch.zeros(len(self.seeds), dtype=torch.bool, device=device)
         self.best_mse = np.full(len(self.seeds), np.inf)
         self.monitored_deg = np.full(len(self.seeds), 180.0)
-        self._batches = [numpy_generator(seed, "batches") for seed in self.seeds]
-        self._noise = [torch_generator(seed, "noise", device=device) for seed in self.seeds]
+        engine = _Fused if self.engine == "fused" else _Eager
+        self._loss_of = engine(config, self.seeds, self.device)
+        self._batches = Batches(self.task, self.seeds, config.trials)
         self._monitor = [torch_generator(seed, "monitor", device=device) for seed in self.seeds]
-        self._work: Workspace | None = None
-        self._graph: torch.cuda.CUDAGraph | None = None
-
     def weights(self) -> Weights:
         """Current weights of the ensemble."""
         return build(self.config, self.parameters, self.fixed)
@@ -67,18 +86,15 @@ class RingLearner:
 
     def update(self) -> dict[str, Tensor]:
         """One batch, one gradient, one step; returns loss, gradient_norm and the last monitored error_deg."""
-        self._load_batch()
-        self._draw_noise()
-        loss, norm = self._replay() if self.device.type == "cuda" else self._gradient()
+        loss, norm = self._gradient(self._batches.at(self.step))
         self._descend()
         self.step += 1
+        metrics = {"loss": loss, "gradient_norm": norm}
+        if not self.monitor:
+            return metrics
         if self.step % MONITOR_EVERY == 0:
             self._watch()
-        return {
-            "loss": loss,
-            "gradient_norm": norm,
-            "error_deg": torch.as_tensor(self.monitored_deg, device=self.device),
-        }
+        return metrics | {"error_deg": torch.as_tensor(self.monitored_deg, device=self.device)}
 
     def state_dict(self) -> dict:
         """Everything that the next update depends on."""
@@ -93,7 +109,7 @@ class RingLearner:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()` of a learner with the same config and seeds."""
+        """Continue from `state_dict()` of a learner with the same config, seeds and engine."""
         self.step = state["step"]
         with torch.no_grad():
             for name, value in self.parameters.items():
@@ -106,77 +122,20 @@ class RingLearner:
                 set_generator_state(generator, saved)
 
     @property
-    def _generators(self) -> tuple[list, list, list]:
-        return self._batches, self._noise, self._monitor
+    def _generators(self) -> tuple[list, list]:
+        return self._loss_of.generators, self._monitor
 
-    def _load_batch(self) -> None:
-        """Draw a batch into buffers that keep their addresses, as a captured graph needs."""
-        batch = self.task.draw(self._batches, self.config.trials)
-        fresh = {
-            "patterns": batch.patterns(device=self.device),
-            "on": torch.from_numpy(batch.time_course()),
-            "targets": torch.from_numpy(batch.targets()),
-            "within": torch.from_numpy(batch.within()),
-        }
-        if self._work is None:
-            shape = (len(self.seeds), batch.steps, self.config.trials, self.config.units)
-            self._work = Workspace.empty(shape, device=self.device)
-            self._batch = {name: value.to(self.device) for name, value in fresh.items()}
-        else:
-            for name, value in fresh.items():
-                self._batch[name].copy_(value)
-
-    def _draw_noise(self) -> None:
-        def fill(k: int) -> None:
-            self._work.noise[k].normal_(std=self.config.noise, generator=self._noise[k])
-
-        if self.device.type == "cuda" or torch.get_num_threads() == 1:
-            for k in range(len(self.seeds)):
-                fill(k)
-        else:  # normals are drawn on one thread each, so share the networks out
-            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-                list(pool.map(fill, range(len(self.seeds))))
-
-    def _gradient(self) -> tuple[Tensor, Tensor]:
+    def _gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss and gradient norm (network,); clipped gradients go to the parameters."""
-        loss = self._loss()
+        loss = self._loss_of(self.weights(), batch, self.step)
+        if self.config.l2:
+            loss = loss + self.config.l2 * sum(p.square().flatten(1).sum(1) for p in self.parameters.values())
         gradients = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
         norm = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
         shrink = (self.config.clip / (norm + 1e-6)).clamp(max=1)
         for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
             parameter.grad = (gradient * shrink.view(-1, *[1] * (gradient.ndim - 1))).contiguous()
         return loss.detach(), norm
-
-    def _loss(self) -> Tensor:
-        weights, batch = self.weights(), self._batch
-        drives, on = event_drive(weights, batch["patterns"]), with_bias_event(batch["on"])
-        y, rates = recurrence(weights, drives, on, self._work)
-        squared = (y - batch["targets"][:, None]).square().sum((-1, -2))  # (network, time)
-        loss = (squared * batch["on"][..., 2]).sum(1) / (self.config.trials * self.task.go)
-        if self.config.l2:
-            loss = loss + self.config.l2 * sum(p.square().flatten(1).sum(1) for p in self.parameters.values())
-        if self.config.activity:
-            squared = rates.square().mean((2, 3)) * batch["within"]
-            loss = loss + self.config.activity * squared.sum(1) / batch["within"].sum(1)
-        return loss
-
-    def _replay(self) -> tuple[Tensor, Tensor]:
-        if self._graph is None:
-            self._capture()
-        self._graph.replay()
-        return self._captured
-
-    def _capture(self) -> None:
-        noise = self._work.noise.clone()  # a pass overwrites it
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
-            self._gradient()
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._captured = self._gradient()
-        self._work.noise.copy_(noise)
 
     def _descend(self) -> None:
         before = [p.detach().clone() for p in self.parameters.values()] if self.config.stop_below_deg else []
@@ -201,3 +160,58 @@ class RingLearner:
         reached = (now.mse < self.best_mse) & (now.error_deg < self.config.stop_below_deg)
         self.best_mse = np.minimum(self.best_mse, now.mse)
         self.frozen |= torch.as_tensor(reached, device=self.device)
+
+
+class _Fused:
+    """Loss of a batch by the kernels: the noise is a function of seed, step and place."""
+
+    generators: Sequence[torch.Generator] = ()
+
+    def __init__(self, config: RingConfig, seeds: Sequence[str], device: torch.device) -> None:
+        self.noise, self.keys, self.device = config.noise, keys_of(seeds).to(device), device
+
+    def __call__(self, weights: Weights, batch: Batch, step: int) -> Tensor:
+        """Loss (network,)."""
+        drives = segment_drives(weights, batch.patterns(device=self.device))
+        targets = sent(batch.targets(), self.device)
+        options = {"noise": self.noise, "keys": self.keys, "step": step}
+        return fused_loss(weights, drives, marks_of(batch), targets, **options)
+
+
+class _Eager:
+    """Loss of a batch by torch operations: the noise comes from a generator of each network."""
+
+    def __init__(self, config: RingConfig, seeds: Sequence[str], device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.generators = [torch_generator(seed, "noise", device=device) for seed in seeds]
+        self._work: Workspace | None = None
+
+    def __call__(self, weights: Weights, batch: Batch, step: int) -> Tensor:
+        """Loss (network,)."""
+        self._draw_noise(batch)
+        on, targets, within = (
+            sent(each, self.device) for each in (batch.time_course(), batch.targets(), batch.within())
+        )
+        drives = event_drive(weights, batch.patterns(device=self.device))
+        y, rates = recurrence(weights, drives, with_bias_event(on), self._work)
+        squared = (y - targets[:, None]).square().sum((-1, -2))  # (network, time)
+        loss = (squared * on[..., 2]).sum(1) / (self.config.trials * batch.task.go)
+        if self.config.activity:
+            squared = rates.square().mean((2, 3)) * within
+            loss = loss + self.config.activity * squared.sum(1) / within.sum(1)
+        return loss
+
+    def _draw_noise(self, batch: Batch) -> None:
+        shape = (len(self.generators), batch.steps, self.config.trials, self.config.units)
+        if self._work is None or self._work.noise.shape != shape:
+            self._work = Workspace.empty(shape, device=self.device)
+
+        def fill(k: int) -> None:
+            self._work.noise[k].normal_(std=self.config.noise, generator=self.generators[k])
+
+        if self.device.type == "cuda" or torch.get_num_threads() == 1:
+            for k in range(len(self.generators)):
+                fill(k)
+        else:  # normals are drawn on one thread each, so share the networks out
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                list(pool.map(fill, range(len(self.generators))))

@@ -9,9 +9,10 @@ One step is 10 ms. The timeline of a trial, in steps::
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Delays", "MEDIAN_DELAYS", "Task", "angular_error", "grid_directions", "tuning_curve"]
+__all__ = [
+    "MEDIAN_DELAYS", "Batch", "Delays", "Task", "angular_error", "grid_directions", "sent", "tuning_curve",
+]  # fmt: skip
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,26 +84,6 @@ class Task:
         longest = Delays(self.fixation[1], self.onset[1], self.delay[1]) if delays is None else delays
         return int(np.max(np.asarray(longest.fixation) + np.asarray(longest.delay))) + self.shown + self.go
 
-    def draw_delays(self, generators: Sequence[np.random.Generator]) -> Delays:
-        """One draw of the delays for each network, uniform over the ranges; arrays (network,)."""
-        drawn = [
-            [g.integers(low, high, endpoint=True) for low, high in (self.fixation, self.onset, self.delay)]
-            for g in generators
-        ]
-        return Delays(*np.array(drawn).T)
-
-    def draw(
-        self, generators: Sequence[np.random.Generator], trials: int, *, steps: int | None = None
-    ) -> Batch:
-        """A training batch: delays, directions and distractor presence drawn with each network's generator.
-
-        `steps` pads every trial to a fixed length (default: the longest possible trial).
-        """
-        delays = self.draw_delays(generators)
-        directions = np.stack([g.uniform(0, 360, (trials, 2)) for g in generators])
-        shown = np.stack([g.uniform(size=trials) < self.distractor_probability for g in generators])
-        return self.batch(directions, delays, present=shown, steps=steps or self.steps())
-
     def batch(
         self,
         directions_deg: np.ndarray,
@@ -173,8 +154,7 @@ class Batch:
         """Input pattern of each event: (network, event, trial, input); the last input is the go unit."""
         networks, trials, _ = self.directions_deg.shape
         patterns = torch.zeros(networks, 3, trials, self.task.inputs + 1, dtype=dtype, device=device)
-        directions = torch.as_tensor(self.directions_deg, dtype=dtype, device=device)
-        present = torch.as_tensor(self.present, dtype=dtype, device=device)
+        directions, present = (sent(x, device, dtype) for x in (self.directions_deg, self.present))
         patterns[:, 0, :, :-1] = tuning_curve(directions[..., 0], self.task.inputs)
         patterns[:, 1, :, :-1] = tuning_curve(directions[..., 1], self.task.inputs) * present[..., None]
         patterns[:, 2, :, -1] = 1
@@ -197,6 +177,14 @@ class Batch:
     def mask(self) -> np.ndarray:
         """Steps that count, (network, time) of bool: the go cue."""
         return self.time_course()[..., 2] > 0
+
+
+def sent(array: np.ndarray, device: str | torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """An array on a device; the copy to a GPU waits for no work that is under way there."""
+    tensor = torch.from_numpy(array).to(dtype)
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def tuning_curve(direction_deg: Tensor, inputs: int) -> Tensor:
