@@ -33,7 +33,7 @@ for system in retrainable(INDEX):
         name: f"retrain-{system}"
         # A killed retraining goes on from its checkpoints; a finished one leaves none.
         shell: f"{WM} train {system} --all --device {DEVICE} --checkpoint retrain/{system} && "
-            f"{WM} states {system} && rm -rf retrain/{system}"
+            f"{WM} states {system} --all --device {DEVICE} && rm -rf retrain/{system}"
 
 
 rule figure:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,9 +74,10 @@ def save(name="rt-07", system="ring", **record):
 
 
 def measured(monkeypatch, effect):
-    monkeypatch.setitem(
-        sys.modules, "wm.ring.derived", SimpleNamespace(measure=effect, __spec__=SimpleNamespace())
-    )
+    """Measures replaced by two that call `effect` with their name and options."""
+    measures = {name: partial(effect, name) for name in ("first", "second")}
+    derived = SimpleNamespace(MEASURES=measures, __spec__=SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "wm.ring.derived", derived)
 
 
 # ---------------------------------------------------------------- help
@@ -171,12 +173,20 @@ def test_all_families(wm, calls, roots):
         ("train ring.hdreshufle", "unknown ring family 'hdreshufle': did you mean hdreshuffle"),
         ("train ring", "name one family, or `wm train ring --all`; families: ring.wmd, "),
         ("train ring.rt --all", "name one family, or `wm train ring --all`"),
-        ("train ring.rt --unts=5", "unknown option --unts: did you mean units?"),
+        ("train ring.rt --unts=5", "unknown option --unts: did you mean --units?"),
+        ("train ring.rt --shufle-deg 3", "unknown option --shufle-deg: did you mean --shuffle-deg?"),
+        ("train ring.rt units", "unknown argument units: did you mean --units or --noise?"),
         ("train ring.rt --bogus", "unknown option --bogus: see wm train ring.rt --help"),
         ("train ring.rt --family it", "unknown option --family: see"),
         ("train ring --all --units 5", "unknown option --units"),
         ("train ring.rt it", "unknown argument it: see wm train ring.rt --help"),
-        ("train ring.rt --units many", "--units: invalid literal.*'many'; see wm train ring.rt --help"),
+        ("train rt", "unknown system 'rt': did you mean ring.rt?"),
+        ("train hdreshuffle", "unknown system 'hdreshuffle': did you mean ring.rt?"),
+        ("train ring.rt --units many", "wm: --units must be a whole number, got 'many'; see wm train"),
+        ("train ring.rt --shuffle-deg ninety", "--shuffle-deg must be a whole number, got 'ninety'; see"),
+        ("train ring.rt --shuffle_amount=x", "--shuffle-amount must be a whole number, got 'x'"),
+        ("train ring.rt --networks x", "--networks must be a whole number, got 'x'; see"),
+        ("train ring.rt --noise loud", "--noise must be a number, got 'loud'"),
         ("train ring.rt --units", "[Mm]issing value for argument '--net-size/--units'"),
         ("train ring.rt --units 1", "wm: units must be .* at least 4, got 1; see wm train ring.rt --help"),
         ("train ring.rt --networks 0", "--networks must be 1 or more, got 0"),
@@ -185,8 +195,15 @@ def test_all_families(wm, calls, roots):
         ("train ring.rt --device gpu", "--device must be cpu, cuda or cuda:N, got gpu"),
         ("states", "name a system: wm states SYSTEM; there are .*ring"),
         ("states rng", "unknown system 'rng': did you mean ring?"),
+        ("states ring frist", "ring has no measure 'frist': there are networks, correlations, "),
+        ("states ring corelations", "ring has no measure 'corelations': did you mean correlations?"),
+        ("states ring networks --all", "name measures or give --all: wm states ring --all"),
+        ("states ring --families rtt", "unknown ring family 'rtt': did you mean rt"),
+        ("states ring --device gpu", "--device must be cpu, cuda or cuda:N, got gpu"),
+        ("explore", "name a network: wm explore NETWORK"),
+        ("explore --no-open", "name a network: wm explore NETWORK"),
         ("show nothing", "there is no file or network 'nothing': wm show lists what there is"),
-        ("show ring/nothing", "nothing: there is no such network: `wm show` lists the 0 that there are"),
+        ("show ring/nothing", "there is no file or network 'ring/nothing': wm show lists what there is"),
         ("verify --all", "unknown option --all: see wm verify --help"),
         ("trian ring.rt", "unknown command 'trian': did you mean train?; see wm --help"),
         ("", "unknown command '': there are train, states, explore, show, verify"),
@@ -240,7 +257,7 @@ def test_interruption_says_how_to_go_on(wm, monkeypatch):
 
 
 def test_faults_of_the_program_keep_their_traceback(wm, monkeypatch):
-    measured(monkeypatch, lambda: {}["fault"])
+    measured(monkeypatch, lambda name, **_: {}["fault"])
     with pytest.raises(KeyError, match="fault"):
         wm("states", "ring")
     monkeypatch.setenv("WM_TRACEBACK", "1")
@@ -263,8 +280,31 @@ def test_reader_that_stops_early_is_no_error(roots):
 
 def test_states_measures(wm, monkeypatch):
     done = []
-    measured(monkeypatch, lambda: done.append("measured"))
-    assert wm("states", "ring") == (0, "measured ring\n", "") and done == ["measured"]
+    measured(monkeypatch, lambda name, **options: done.append((name, *options.values())))
+    left = "not measured: second; wm states ring NAME, or --all\n"
+    assert wm("states", "ring") == (0, f"measured ring first in 0 s\n{left}", "")
+    both = "measured ring first in 0 s\nmeasured ring second in 0 s\n"
+    assert wm("states", "ring", "--all") == (0, both, "")
+    assert wm("states", "ring", "second", "second", "--families", "hdratio", "it")[0] == 0
+    assert done == [("first", "cpu", None)] * 2 + [("second", "cpu", None), ("second", "cpu", ["sa", "it"])]
+
+
+def test_states_on_another_device(wm, monkeypatch):
+    done = []
+    measured(monkeypatch, lambda name, **options: done.append(options["device"]))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "--device cuda:1: no CUDA device is found here" in refused(
+        wm("states", "ring", "--device", "cuda:1")
+    )
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert wm("states", "ring", "first", "--device", "cuda:1")[0] == 0 and done == ["cuda:1"]
+
+
+def test_help_of_states_lists_the_measures(capsys):
+    text = helped(capsys, "states", "ring", "--help")
+    assert "Measures: networks, correlations, behaviour, dynamics, robustness\n" in text
+    assert "usage: wm states ring " in text
+    assert "usage: wm states [-h] SYSTEM [MEASURE ...]" in helped(capsys, "states", "--help")
 
 
 def test_states_of_a_system_without_any(wm, monkeypatch):
@@ -300,6 +340,22 @@ def test_show_suggests_the_nearest_network(wm):
     save()
     assert "did you mean rt-07?" in refused(wm("show", "rt-7"))
     assert "did you mean ring/rt-07?" in refused(wm("show", "ring/rt-08"))
+
+
+@pytest.mark.parametrize("verb", ["show", "explore"])
+def test_the_name_of_a_family_is_told_with_its_networks(wm, verb):
+    for name in ("rt-00", "rt-07", "rt-29", "rt_sa-00"):
+        save(name)
+    for target in ("rt", "ring/rt", "ring.rt"):
+        assert f"wm: {target} is a family: rt-00 ... rt-29\n" == refused(wm(verb, target))
+    assert "rt_sa is a family: rt_sa-00\n" in refused(wm(verb, "rt_sa"))
+
+
+def test_show_suggests_the_nearest_figure(wm):
+    paths.figures().mkdir()
+    for name in ("13a", "20b"):
+        (paths.figures() / f"{name}.png").touch()
+    assert "no file or network '13z': did you mean 13a?" in refused(wm("show", "13z"))
 
 
 def test_show_damaged_network(wm):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from wm import ring, store
+from wm.files import read_json
 from wm.ring import derived
 from wm.ring.connectivity import factors
 from wm.ring.library import Ensemble, to_network
@@ -69,9 +70,27 @@ def test_by_family_gives_the_first_networks_of_each(saved):
 def test_epoch_rates_come_back_in_the_order_of_the_table(saved):
     derived.measure(["it", "hdratio"])
     found = derived.shipped_epoch_rates()
-    assert list(found) == ["it", "sa"]
+    assert list(found) == ["sa", "it"]  # in the order of `FAMILIES`, however they were measured
     assert np.allclose(found["it"], epoch_rates(ring.load("it")), atol=1e-3)
     assert list(derived.shipped_epoch_rates(["sa"])) == ["sa"]
+
+
+def test_measuring_one_family_leaves_the_other_as_it_was(saved):
+    derived.measure()
+    files = [*saved.glob("data_json/ring/*.csv"), *saved.glob("data_npy/ring/*.h5")]
+    before = [path.read_bytes() for path in files]
+    assert derived.measure(["it"]).network.tolist() == ["it-00", "it-01"]
+    assert len(files) == 3 and [path.read_bytes() for path in files] == before
+    runs = read_json(saved / "data_json/ring/networks.json")["runs"]
+    assert [(run["families"], run["command"]) for run in runs] == [
+        (["sa"], "wm states ring networks"), (["it"], "wm states ring networks --families it"),
+    ]  # fmt: skip
+
+
+def test_every_measure_takes_device_and_families(roots):
+    for measure in derived.MEASURES.values():
+        with pytest.raises(ValueError, match="unknown ring family 'sb'"):
+            measure(device="cpu", families=["sb"])
 
 
 def test_example_rates_are_exact_to_half_a_level(saved):

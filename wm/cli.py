@@ -2,9 +2,10 @@
 
 A system is a package of `wm` with `FAMILIES` (name -> family with `title`, published `alias` and number
 `shipped`), `family_name` (takes both names), `config(family)` (a frozen dataclass; its fields are options),
-`PUBLISHED_OPTIONS` (field -> published spellings), `derived.measure()` and `train(config, networks, *, seeds,
-device, checkpoint, overwrite)`, which returns what has `names` and `records`, and unless `overwrite` raises
-ValueError rather than replace networks that have other settings. It is imported when a command needs it.
+`PUBLISHED_OPTIONS` (field -> published spellings), `derived.MEASURES` (name -> function of `device` and
+`families`, None for all, which saves through `wm.measured`; the first is the usual one) and `train(config,
+networks, *, seeds, device, checkpoint, overwrite)`, which returns what has `names` and `records`, and unless
+`overwrite` raises ValueError rather than replace networks of other settings. Commands import what they need.
 
 Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1` shows where
 an error comes from.
@@ -16,13 +17,11 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
-import io
-import itertools
 import os
 import pkgutil
-import re
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +32,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from wm import __path__ as _folders
 from wm import __version__
+from wm.arguments import UsageError, check_device, check_found, parse
 from wm.explore_notebook import Explore
 from wm.text import nearest
 
@@ -40,10 +40,6 @@ _CODES = {"CannotWrite": 5, "UnknownNetwork": 2, "ValueError": 2} | dict.fromkey
     ("StoreError", "NotFinite", "OSError", "OutOfMemoryError"), 1
 )  # by name: naming a class here would import torch
 _Hidden = tyro.conf.Suppress[tyro.conf.Fixed[str]]
-
-
-class UsageError(ValueError):
-    """The command line is not understood."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,7 @@ class Train:
             raise ValueError("--seeds says how many networks there are: leave --networks out")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"--seeds must differ, got {' '.join(self.seeds)}")
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
-            raise ValueError(f"--device must be cpu, cuda or cuda:N, got {self.device}")
+        check_device(self.device)
 
     def run(self) -> int:
         """Train the family, or one family after the other."""
@@ -110,21 +105,42 @@ class Train:
 class States:
     """Run the saved networks of a system and save what is measured on them.
 
-    Example: wm states ring
+    Example: wm states ring, or wm states ring correlations --families rt it --device cuda
     """
 
     system: Annotated[Positional[str], arg(metavar="SYSTEM", help_behavior_hint="")] = ""
-    """such as ring"""
+    """such as ring; wm states ring --help lists its measures"""
+    measures: Annotated[Positional[tuple[str, ...]], arg(metavar="[MEASURE ...]", help_behavior_hint="")] = ()
+    """what to measure, by default the first that is listed; each takes minutes for all networks"""
+    all: FlagCreatePairsOff[bool] = False
+    """every measure of the system"""
+    families: Annotated[tuple[str, ...], arg(metavar="[FAMILY ...]", help_behavior_hint="")] = ()
+    """measure these only; what was measured of others stays as it is"""
+    device: str = "cpu"
+    """cpu, cuda or cuda:N, for measures that can use it"""
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
 
     def run(self) -> int:
-        """Measure."""
+        """Measure, one after the other."""
         if not self.system:
             raise UsageError(f"name a system: wm states SYSTEM; there are {', '.join(_systems())}")
-        _system(self.system)
-        if not importlib.util.find_spec(f"wm.{self.system}.derived"):
-            raise UsageError(f"{self.system} has nothing to measure")
-        importlib.import_module(f"wm.{self.system}.derived").measure()
-        return _say(f"measured {self.system}")
+        known = _measures(self.system)
+        if wrong := [name for name in self.measures if name not in known]:
+            raise UsageError(f"{self.system} has no measure {wrong[0]!r}: {nearest(wrong[0], known)}")
+        if self.all and self.measures:
+            raise UsageError(f"name measures or give --all: wm states {self.system} --all")
+        check_found(self.device)
+        families = [_system(self.system).family_name(family) for family in self.families] or None
+        chosen = [*known] if self.all else [*dict.fromkeys(self.measures or [*known][:1])]
+        for name in chosen:
+            begun = time.perf_counter()
+            known[name](device=self.device, families=families)
+            _say(f"measured {self.system} {name} in {time.perf_counter() - begun:.0f} s")
+        if (others := [name for name in known if name not in chosen]) and not self.measures:
+            _say(f"not measured: {', '.join(others)}; wm states {self.system} NAME, or --all")
+        return 0
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,8 @@ class Show:
     """
 
     target: Annotated[Positional[str], arg(metavar="[FILE|NETWORK]", help_behavior_hint="")] = ""
-    """14a or its file, rt-07 or ring/rt-07, 14 for its notebook; a file of states, a table, a claims file"""
+    """14a or its file, rt-07 or ring/rt-07, ring for its networks, 14 for its notebook; a file of states,
+    a table, a claims file"""
 
     def run(self) -> int:
         """Show one thing, or the list."""
@@ -197,14 +214,22 @@ def _run(arguments: list[str]) -> int:
     if verb not in _VERBS:
         raise UsageError(f"unknown command {verb!r}: {nearest(verb, _VERBS)}; see wm --help")
     kind, prog, about = _VERBS[verb], f"wm {verb}", inspect.getdoc(_VERBS[verb])
+    if verb == "explore":
+        own = rest.index("--") if "--" in rest else len(rest)
+        given = parse(Explore(lab=tuple(rest[own + 1 :])), rest[:own], prog=prog, about=about)
+        if not given.network:
+            raise UsageError("name a network: wm explore NETWORK; wm show lists what there is")
+        return given.run()
+    if verb == "states" and {"-h", "--help"} & {*rest} and rest[0] in _systems():
+        prog, about = f"{prog} {rest[0]}", f"{about}\n\nMeasures: {', '.join(_measures(rest[0]))}"
     if verb != "train":
-        return _parse(kind(), rest, prog=prog, about=about).run()
+        return parse(kind(), rest, prog=prog, about=about).run()
     if rest[:1] in (["-h"], ["--help"]):
-        return _parse(Train(), rest, prog=f"{prog} SYSTEM.FAMILY", about=about).run()
+        return parse(Train(), rest, prog=f"{prog} SYSTEM.FAMILY", about=about).run()
     if not rest or rest[0].startswith("-"):
         raise UsageError("name first what to train: wm train SYSTEM.FAMILY [OPTIONS]")
     default, families = _training(rest[0])
-    return _parse(default, rest[1:], prog=f"{prog} {rest[0]}", about=about + families).run()
+    return parse(default, rest[1:], prog=f"{prog} {rest[0]}", about=about + families).run()
 
 
 def _help() -> Iterator[str]:
@@ -218,6 +243,8 @@ def _help() -> Iterator[str]:
 def _training(target: str) -> tuple[Train, str]:
     """`Train` for a target, with the settings of its family as further options, and what its help adds."""
     name, dot, family = target.partition(".")
+    if not dot and name not in _systems() and (meant := _qualified(name)):
+        raise UsageError(f"unknown system {name!r}: did you mean {' or '.join(meant)}?")
     system = _system(name)
     if not dot:
         titles = "".join(
@@ -236,32 +263,6 @@ def _training(target: str) -> tuple[Train, str]:
     return make_dataclass("Train", [extra], bases=(Train,), frozen=True)(target), ""
 
 
-def _parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> Any:
-    """`default` as the arguments change it. Raises `UsageError`: what tyro puts in a box, in one line."""
-    out = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(out):
-            parsed, unknown = tyro.cli(
-                type(default), prog=prog, args=arguments, default=default, description=about,
-                return_unknown_args=True,
-            )  # fmt: skip
-    except SystemExit as stop:
-        if stop.code == 0:  # after --help
-            raise
-        rows = [row.strip(" │") for row in out.getvalue().splitlines()[1:]]
-        parts = itertools.groupby(rows, key=lambda row: not row.strip("─-╰╯"))  # between horizontal rules
-        message = next(" ".join(part) for rule, part in parts if not rule)
-        raise UsageError(f"{re.sub(r'^Error parsing [A-Za-z]+: ', '', message)}; see {prog} --help") from None
-    if unknown:
-        word = unknown[0].partition("=")[0]
-        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-            tyro.cli(type(default), args=["--help"], default=default)
-        options = {*re.findall(r"--([a-z][a-z-]*)", out.getvalue())}
-        near = nearest(word.lstrip("-"), sorted(options), f"see {prog} --help")
-        raise UsageError(f"unknown {'option' if word[0] == '-' else 'argument'} {word}: {near}")
-    return parsed
-
-
 def _systems() -> list[str]:
     return [module.name for module in pkgutil.iter_modules(_folders) if module.ispkg]
 
@@ -272,8 +273,25 @@ def _system(name: str) -> ModuleType:
     return importlib.import_module(f"wm.{name}")
 
 
+def _measures(system: str) -> dict[str, Callable[..., object]]:
+    _system(system)
+    if not importlib.util.find_spec(f"wm.{system}.derived"):
+        raise UsageError(f"{system} has nothing to measure")
+    return importlib.import_module(f"wm.{system}.derived").MEASURES
+
+
+def _qualified(family: str) -> list[str]:
+    """`ring.rt` for `rt`: with every system that has a family of this name."""
+    found = []
+    for name in _systems():
+        with contextlib.suppress(ValueError):
+            found.append(f"{name}.{_system(name).family_name(family)}")
+    return found
+
+
 def _say(text: str) -> int:
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()  # measures are told one by one, also into a file
     return 0
 
 

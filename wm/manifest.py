@@ -27,9 +27,9 @@ from wm.lint import code_hash
 
 # These run, sum up or list the notebooks; nothing that is drawn passes through them.
 _OUTSIDE = {
-    "__main__.py", "cli.py", "explore.py", "explore_notebook.py", "gallery.py", "index.py", "kernel.py",
-    "lint.py", "manifest.py", "notebook.py", "parameters.py", "provenance.py", "run_folder.py", "show.py",
-    "text.py", "workflow.py",
+    "__main__.py", "arguments.py", "cli.py", "explore.py", "explore_notebook.py", "gallery.py", "index.py",
+    "kernel.py", "lint.py", "manifest.py", "notebook.py", "notebook_page.py", "origin.py", "parameters.py",
+    "provenance.py", "run_folder.py", "show.py", "text.py", "workflow.py",
 }  # fmt: skip
 _PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "matplotlib")
 _DATA = {"data": paths.data, "data_npy": paths.data_npy, "data_json": paths.data_json}

@@ -55,4 +55,7 @@ def test_published_options_are_fields_with_spellings_of_their_own(system):
 def test_train_and_measure_take_what_the_commands_give(system):
     given = inspect.signature(system.train).bind(None, 1, seeds=["0"], device="cpu", checkpoint=None)
     assert given.arguments
-    inspect.signature(importlib.import_module(f"{system.__name__}.derived").measure).bind()
+    measures = importlib.import_module(f"{system.__name__}.derived").MEASURES
+    assert measures and all(name.isidentifier() for name in measures)
+    for measure in measures.values():
+        inspect.signature(measure).bind(device="cpu", families=None)

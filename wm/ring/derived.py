@@ -1,6 +1,6 @@
-"""Measurements of the saved ring networks that are shipped with them: one table and two state files.
+"""Measurements of the saved ring networks that are shipped with them: `MEASURES`, and the first of these.
 
-`measure` writes, `networks`, `shipped_epoch_rates` and `example_rates` read::
+`wm states ring networks` writes, `networks`, `shipped_epoch_rates` and `example_rates` read::
 
     data_json/ring/networks.csv     one row a network: errors, kept, ring units, factors, preference changes
     data_npy/ring/epoch_rates.h5    (network, 64, 2, unit) of each family, for Procrustes distances
@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 __all__ = [
-    "CHANGE_BINS", "EXAMPLE_STEPS", "ExampleRates", "by_family", "example_rates", "measure", "networks",
-    "shipped_epoch_rates",
+    "CHANGE_BINS", "EXAMPLE_STEPS", "MEASURES", "ExampleRates", "by_family", "example_rates", "measure",
+    "networks", "saved_families", "shipped_epoch_rates",
 ]  # fmt: skip
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import paths, store
+from .. import measured, paths, store
 from .connectivity import factors
 from .evaluate import KEPT_BELOW_DEG, task_of
 from .families import FAMILIES, family_name
@@ -57,23 +59,30 @@ class ExampleRates(NamedTuple):
     network: str
 
 
-def _table() -> Path:
-    return paths.data_json() / "ring" / "networks.csv"
-
-
 def _states(name: str) -> Path:
     return paths.data_npy() / "ring" / f"{name}.h5"
 
 
-def measure(families: Sequence[str] | None = None) -> pd.DataFrame:
-    """Measure the saved networks of these families (default: all that are saved) and write the three files.
+def saved_families(families: Sequence[str] | None = None) -> list[str]:
+    """Names of these families, by default of all that have saved networks.
 
-    The files then hold these families only. Returns the table. ValueError for an unknown family or if there
-    is nothing to measure.
+    ValueError for an unknown family, or if no network is saved.
     """
     wanted = [family_name(f) for f in families] if families else [f for f in FAMILIES if names(f)]
     if not wanted:
         raise ValueError(f"no ring network is saved in {paths.data()}: train some with `wm train ring.sa`")
+    return wanted
+
+
+def measure(families: Sequence[str] | None = None, *, device: str = "cpu") -> pd.DataFrame:
+    """Measure the saved networks of these families (default: all that are saved) and write the three files.
+
+    What the files have of other families stays; returns the rows measured now. device: for all measures
+    alike, but this one computes on the processor whatever it is. ValueError for an unknown family or if there
+    is nothing to measure; what `wm.measured.Measuring.save` raises.
+    """
+    wanted, options = saved_families(families), {"device": "cpu", "families": families}
+    run = measured.Measuring("ring/networks", measure, wanted, known=FAMILIES, options=options)
     rows, epochs, examples, chosen, members = [], {}, {}, {}, {}
     for family in wanted:
         ensemble = load(family)
@@ -84,15 +93,29 @@ def measure(families: Sequence[str] | None = None) -> pd.DataFrame:
         examples[family], chosen[family] = _quantised(_sampled(ensemble, k))
         chosen[family] |= {"network": ensemble.names[k]}
     table = pd.concat(rows, ignore_index=True)
-    store.write_table(_table(), table)
-    _save("epoch_rates", epochs, EPOCH_DIMS, {"names": members})
-    _save("example_rates", examples, EXAMPLE_DIMS, {"examples": chosen, "quantisation": _QUANTISED})
+    states = {
+        "epoch_rates": measured.States(epochs, EPOCH_DIMS, {"names": members}),
+        "example_rates": measured.States(
+            examples, EXAMPLE_DIMS, {"examples": chosen, "quantisation": _QUANTISED}
+        ),
+    }
+    run.save({"networks": table}, states)
     return table
 
 
-def _save(name: str, arrays: dict[str, np.ndarray], dims: tuple[str, ...], attrs: dict) -> None:
-    units = dict.fromkeys(arrays, "1")
-    store.save_states(_states(name), arrays, dims=dict.fromkeys(arrays, dims), units=units, attrs=attrs)
+def _measure_in(module: str, **options) -> pd.DataFrame:
+    """`measure` of another module of this package, imported only then: some of them import this one."""
+    return import_module(f".{module}", __package__).measure(**options)
+
+
+MEASURES: dict[str, Callable[..., object]] = {
+    "networks": measure,
+    "correlations": partial(_measure_in, "correlations"),
+    "behaviour": partial(_measure_in, "behaviour"),
+    "dynamics": partial(_measure_in, "dynamics_table"),
+    "robustness": partial(_measure_in, "robustness"),
+}
+"""what `wm states ring` can measure, each called with `device` and `families`; alone it measures the first"""
 
 
 def _rows(ensemble: Ensemble) -> pd.DataFrame:
@@ -140,7 +163,7 @@ def _quantised(rates: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
 
 def networks() -> pd.DataFrame:
     """The shipped table, one row a network. Raises `wm.store.DamagedFile` if it is missing."""
-    return store.read_table(_table())
+    return measured.read("ring", "networks")
 
 
 def by_family(families: Sequence[str], first: int | None = None) -> dict[str, pd.DataFrame]:
@@ -153,7 +176,8 @@ def by_family(families: Sequence[str], first: int | None = None) -> dict[str, pd
     missing = [family for family, found in rows.items() if found.empty]
     if missing:
         raise ValueError(
-            f"{_table()} has no networks of {', '.join(missing)}: measure them with `wm states ring`"
+            f"networks.csv has no networks of {', '.join(missing)}: measure them with "
+            f"`wm states ring networks --families {' '.join(missing)}`"
         )
     return rows
 

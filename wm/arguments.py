@@ -1,0 +1,84 @@
+"""Words of a command line as a dataclass; what is not understood, in one line that says what would be."""
+
+__all__ = ["UsageError", "check_device", "check_found", "parse"]
+
+import contextlib
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from wm.text import nearest
+
+_NUMBERS = {
+    r"invalid literal for int.*: ('.*')": "a whole number",
+    r"could not convert string to float: ('.*')": "a number",
+    r"no type matching \S*INT could be instantiated from \[('.*')\]\.?": "a whole number",
+}  # of python and tyro, and what they mean
+
+
+class UsageError(ValueError):
+    """The command line is not understood."""
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError unless it has the form of a device."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ValueError(f"--device must be cpu, cuda or cuda:N, got {device}")
+
+
+def check_found(device: str) -> None:
+    """Raise `UsageError` for a CUDA device where there is none."""
+    if device != "cpu":
+        from torch import cuda  # takes seconds
+
+        if not cuda.is_available():
+            raise UsageError(f"--device {device}: no CUDA device is found here; leave --device out")
+
+
+def parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> Any:
+    """`default` as the arguments change it. Raises `UsageError`: what tyro puts in a box, in one line."""
+    out = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(out):
+            parsed, unknown = tyro.cli(
+                type(default), prog=prog, args=arguments, default=default, description=about,
+                return_unknown_args=True,
+            )  # fmt: skip
+    except SystemExit as stop:
+        if stop.code == 0:  # after --help
+            raise
+        rows = [row.strip(" │") for row in out.getvalue().splitlines()[1:]]
+        parts = itertools.groupby(rows, key=lambda row: not row.strip("─-╰╯"))  # between horizontal rules
+        message = next(" ".join(part) for rule, part in parts if not rule)
+        raise UsageError(f"{_plain(message, arguments)}; see {prog} --help") from None
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        near = nearest(word.lstrip("-"), _options(default), f"see {prog} --help")
+        near = re.sub("(mean|or) ", r"\1 --", near) if near.endswith("?") else near
+        raise UsageError(f"unknown {'option' if word[0] == '-' else 'argument'} {word}: {near}")
+    return parsed
+
+
+def _options(default: Any) -> list[str]:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        tyro.cli(type(default), args=["--help"], default=default)
+    return sorted({*re.findall(r"--([a-z][a-z-]*)", out.getvalue())})
+
+
+def _plain(message: str, arguments: Sequence[str]) -> str:
+    """A message of tyro in words of the command line, with the spelling of the option that was given."""
+    found = re.fullmatch(r"Error parsing (--\S+): (.*)", message)
+    if not found:
+        return re.sub(r"^Error parsing [A-Za-z]+: ", "", message)
+    given = [argument.partition("=")[0].replace("_", "-") for argument in arguments]
+    spellings = found[1].split("/")
+    option = next((each for each in spellings if each in given), spellings[-1])
+    for pattern, kind in _NUMBERS.items():
+        if value := re.fullmatch(pattern, found[2]):
+            return f"{option} must be {kind}, got {value[1]}"
+    return f"{option}: {found[2]}"
