@@ -26,15 +26,22 @@ make_venv() {
     "$python" -m venv --clear "$VENV"
 }
 
+LOCKED='import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit(1)
+except OSError:  # a disk without locks
+    pass'
+
 install_lock() {   # the stamp is void while pip works, so that a broken-off installation is taken up again
-    local busy
-    busy=$(sed -n 's/^unfinished, process //p' "$VENV/lock.stamp" 2>/dev/null || true)
-    [ -z "$busy" ] || ! kill -0 "$busy" 2>/dev/null ||
-        give_up "process $busy is setting up $VENV: run this again when it is done"
+    exec 9> "$VENV/setup.lock"   # what is locked is this open file: pip has it, too, and it ends with both
+    "$PYTHON" -c "$LOCKED" || give_up "another process is setting up $VENV: run this again when it is done"
     say "installing requirements.lock into $VENV (some minutes the first time)"
-    echo "unfinished, process $$" > "$VENV/lock.stamp"
+    echo unfinished > "$VENV/lock.stamp"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/requirements.lock" ||
         give_up "pip could not install requirements.lock into $VENV: mend what it names above, then run this again"
+    exec 9>&-
 }
 
 use_venv() {

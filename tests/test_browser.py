@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE_S = 90  # for each step, on a machine that does much else
+PATIENCE_S = 90  # for each step, when other work runs
 TOKEN = "browser"
 QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}  # news from the web
 NAMES = ("JUPYTER", "IPYTHON", "WM_", "XDG_")  # what would lead to settings, data or results of the user
@@ -178,3 +178,29 @@ def test_pages_of_the_gallery_fit_a_wide_and_a_narrow_screen_without_an_error(re
         assert widest <= screen == width, path.name
         assert wrong == [], path.name
         page.close()
+
+
+TABLE = '[{n}]\nnotebook = "{n}_topic.ipynb"\nsystem = "{system}"\ntitle = "t"\nfigures = ["{n}a"]'
+
+
+def test_the_filter_shows_the_notebooks_of_one_system(roots, browser):
+    systems = {"13": "ring", "14": "ring", "20": "nback"}
+    (roots / "notebooks").mkdir(exist_ok=True)
+    for number in systems:
+        shutil.copy(ROOT / "data/ring/rt-07/explore.ipynb", roots / f"notebooks/{number}_topic.ipynb")
+        write_json(roots / f"results/{number}/done.json", {"seconds": 1.0})
+    tables = [TABLE.format(n=number, system=system) for number, system in systems.items()]
+    (roots / "notebooks/figures.toml").write_text("\n\n".join(tables))
+    gallery.build()
+    page, wrong = opened(browser, (roots / "results/index.html").as_uri())
+    cards = page.locator("article:visible")
+    expect(cards).to_have_count(3)
+    page.get_by_role("button", name="nback").click()
+    expect(cards).to_have_attribute("id", "n20")
+    pressed = page.locator("[data-show][aria-pressed=true]")
+    expect(pressed).to_have_text("nback")
+    expect(page.get_by_role("status")).to_have_text("1 of 3 notebooks")
+    page.reload()  # the address has kept the choice
+    expect(cards).to_have_count(1)
+    expect(pressed).to_have_text("nback")
+    assert wrong == []

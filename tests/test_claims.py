@@ -468,6 +468,33 @@ def test_the_paper_stands_once_in_the_heading(places):
     assert "\n## 13 (ring)\n" in claims.merge()
 
 
+def test_hypotheses_of_our_own_have_words_counts_and_a_section_of_their_own(places):
+    folder = published(places)
+    own = ClaimSheet("19", "ring", ours=True)
+    own.greater("19.1", "a", 5 + normal(0, 12), 0, source="s", published="above")
+    own.less("19.2", "b", 5 + normal(0, 12), 0, source="s")
+    own.less("19.3", "c", normal(0, 4), 9, source="s")
+    own.untestable("19.4", "d", why="no data")
+    verdicts = ["held", "not held", "indicative: held", "cannot be tested here (no data)"]
+    assert list(own.table().verdict) == verdicts
+    assert own.table().loc["19.1", "expected"] == "above" and "published" not in own.table()
+    path = own.save()
+    assert json.loads(path.read_text())["ours"] is True
+    counts = claims.tally(path)
+    assert tuple(counts) == claims.OUR_VERDICTS and list(counts.values()) == [1, 1, 1, 0, 1]
+    (folder / "09.json").write_bytes(path.read_bytes())  # the order of files does not matter
+    of_papers, _, ours = claims.merge().partition("# Hypotheses of our own")
+    assert "**5 claims: 2 reproduced, 1 not reproduced" in of_papers and "19.1" not in of_papers
+    count = "4 hypotheses: 1 held, 1 not held, 1 indicative: held, 1 cannot be tested here"
+    assert f"**{count}**" in ours and "| id | statement | expected |" in ours and "13.1" not in ours
+
+
+def test_without_hypotheses_of_our_own_nothing_is_said_of_them(places):
+    published(places)
+    assert json.loads((places / "figures/claims/13.json").read_text())["ours"] is False
+    assert "of our own" not in claims.merge() and "expected" not in full_sheet().table()
+
+
 def test_merge_of_nothing(places):
     assert "**0 claims**" in claims.merge(places / "nowhere")
 

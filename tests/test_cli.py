@@ -173,13 +173,13 @@ def test_all_families(wm, calls, roots):
         ("train ring.hdreshufle", "unknown ring family 'hdreshufle': did you mean hdreshuffle"),
         ("train ring", "name one family, or `wm train ring --all`; families: ring.wmd, "),
         ("train ring.rt --all", "name one family, or `wm train ring --all`"),
-        ("train ring.rt --unts=5", "unknown option --unts: did you mean --units?"),
-        ("train ring.rt --shufle-deg 3", "unknown option --shufle-deg: did you mean --shuffle-deg?"),
-        ("train ring.rt units", "unknown argument units: did you mean --units or --noise?"),
-        ("train ring.rt --bogus", "unknown option --bogus: see wm train ring.rt --help"),
-        ("train ring.rt --family it", "unknown option --family: see"),
-        ("train ring --all --units 5", "unknown option --units"),
-        ("train ring.rt it", "unknown argument it: see wm train ring.rt --help"),
+        ("train ring.rt --unts=5", "unknown option '--unts': did you mean --units?"),
+        ("train ring.rt --shufle-deg 3", "unknown option '--shufle-deg': did you mean --shuffle-deg?"),
+        ("train ring.rt units", "unknown argument 'units': did you mean --units or --noise?"),
+        ("train ring.rt --bogus", "unknown option '--bogus': see wm train ring.rt --help"),
+        ("train ring.rt --family it", "unknown option '--family': see"),
+        ("train ring --all --units 5", "unknown option '--units'"),
+        ("train ring.rt it", "unknown argument 'it': see wm train ring.rt --help"),
         ("train rt", "unknown system 'rt': did you mean ring.rt?"),
         ("train hdreshuffle", "unknown system 'hdreshuffle': did you mean ring.rt?"),
         ("train ring.rt --units many", "wm: --units must be a whole number, got 'many'; see wm train"),
@@ -189,6 +189,8 @@ def test_all_families(wm, calls, roots):
         ("train ring.rt --noise loud", "--noise must be a number, got 'loud'"),
         ("train ring.rt --units", "[Mm]issing value for argument '--net-size/--units'"),
         ("train ring.rt --units 1", "wm: units must be .* at least 4, got 1; see wm train ring.rt --help"),
+        ("train ring.rt --seeds", "wm: name seeds after --seeds\n"),
+        ("train ring.rt --random --units 9", "wm: name seeds after --random\n"),
         ("train ring.rt --networks 0", "--networks must be 1 or more, got 0"),
         ("train ring.rt --networks 2 --seeds a b c", "--seeds says how many networks there are: leave"),
         ("train ring.rt --seeds 1 1", "--seeds must differ, got 1 1"),
@@ -199,12 +201,16 @@ def test_all_families(wm, calls, roots):
         ("states ring corelations", "ring has no measure 'corelations': did you mean correlations?"),
         ("states ring networks --all", "name measures or give --all: wm states ring --all"),
         ("states ring --families rtt", "unknown ring family 'rtt': did you mean rt"),
+        ("states ring --families", "wm: name families after --families\n"),
+        ("states ring --families --device cpu", "wm: name families after --families\n"),
         ("states ring --device gpu", "--device must be cpu, cuda or cuda:N, got gpu"),
         ("explore", "name a network: wm explore NETWORK"),
+        ("explore rt-07 --prt 88", "unknown option '--prt': see wm explore --help"),
+        ("explore rt-07 --no-opn", "unknown option '--no-opn': did you mean --no-open?"),
         ("explore --no-open", "name a network: wm explore NETWORK"),
         ("show nothing", "there is no file or network 'nothing': wm show lists what there is"),
         ("show ring/nothing", "there is no file or network 'ring/nothing': wm show lists what there is"),
-        ("verify --all", "unknown option --all: see wm verify --help"),
+        ("verify --all", "unknown option '--all': see wm verify --help"),
         ("trian ring.rt", "unknown command 'trian': did you mean train?; see wm --help"),
         ("", "unknown command '': there are train, states, explore, show, verify"),
     ],
@@ -212,6 +218,10 @@ def test_all_families(wm, calls, roots):
 def test_what_is_not_understood_is_told_in_one_line(wm, calls, words, said):
     assert re.search(said.replace("?", r"\?"), refused(wm(*words.split())))
     assert not calls
+
+
+def test_an_empty_word_is_told_in_one_line(wm):
+    assert refused(wm("show", "rt-07", "")) == "wm: unknown argument '': see wm show --help\n"
 
 
 def test_replacing_is_passed_on(wm, calls):
@@ -293,9 +303,9 @@ def test_states_on_another_device(wm, monkeypatch):
     done = []
     measured(monkeypatch, lambda name, **options: done.append(options["device"]))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "--device cuda:1: no CUDA device is found here" in refused(
-        wm("states", "ring", "--device", "cuda:1")
-    )
+    for words in (["states", "ring"], ["train", "ring.rt", "--networks", 1]):
+        said = refused(wm(*words, "--device", "cuda:1"))
+        assert said == "wm: device cuda:1: no CUDA device is found here; use cpu, which is the default\n"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert wm("states", "ring", "first", "--device", "cuda:1")[0] == 0 and done == ["cuda:1"]
 

@@ -127,11 +127,12 @@ def saved(roots):
 def test_explore_writes_the_notebook_and_opens_it(target, saved, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr(os, "execv", lambda program, command: opened.append((program, command)))
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
     path = saved / "ring/rt-07/explore.ipynb"
     assert main(["explore", target, "--no-open"]) == 0 and not opened
     assert capsys.readouterr().out == f"{path}\n"
     path.write_text("edited")
-    assert main(["explore", target]) == 0
+    main(["explore", target])
     assert opened == [(sys.executable, [sys.executable, "-m", "jupyterlab", str(path)])]
     assert path.read_text() == explore_notebook.text("ring", "rt-07")
 
@@ -140,11 +141,19 @@ def test_arguments_after_two_dashes_go_to_jupyterlab(saved, capsys, monkeypatch)
     opened = []
     monkeypatch.setattr(os, "execv", lambda _, command: opened.append(command[3:]))
     path = str(saved / "ring/rt-07/explore.ipynb")
-    hint = "JupyterLab starts as root only with: wm explore rt-07 -- --allow-root\n"
-    for user, given, said in (0, [], hint), (0, ["--allow-root", "--port=1"], ""), (7, ["--no-browser"], ""):
+    for user, given in (0, ["--allow-root", "--port=1"]), (7, ["--no-browser"]):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
-        assert main(["explore", "rt-07", "--", *given]) == 0
-        assert opened[-1] == [path, *given] and capsys.readouterr().err == said
+        main(["explore", "rt-07", "--", *given])
+        assert opened[-1] == [path, *given] and capsys.readouterr() == (f"{path}\n", "")
+
+
+def test_root_is_told_the_command_that_opens_it(saved, capsys, monkeypatch):
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("JupyterLab refuses"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert main(["explore", "rt-07", "--", "--port", "1"]) == 2
+    said = "wm: JupyterLab starts as root only with: wm explore rt-07 -- --port 1 --allow-root\n"
+    assert capsys.readouterr() == ("", said) and not list(saved.rglob("*.ipynb"))
+    assert main(["explore", "rt-07", "--no-open"]) == 0
 
 
 @pytest.mark.parametrize(("target", "message"), [

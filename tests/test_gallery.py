@@ -3,8 +3,6 @@
 import html
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,7 +20,6 @@ VERDICTS = {
     "1": "reproduced", "2": "not reproduced", "3": "indicative: not reproduced",
     "4": "cannot be tested here (no recordings)",
 }  # fmt: skip
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class Page(HTMLParser):
@@ -105,6 +102,22 @@ def test_every_figure_and_claim_is_on_the_page(shown):
     badges = re.findall(r"<b>(\d)</b> ([a-z ]+)", (shown / "index.html").read_text())
     kinds = ["reproduced", "not reproduced", "indicative", "cannot be tested"]
     assert badges == [(count, kind) for count in "211" for kind in kinds]
+
+
+def test_hypotheses_of_our_own_have_badges_of_their_own(shown):
+    own = [claim("20", key, verdict.replace("reproduced", "held")) for key, verdict in VERDICTS.items()]
+    write_json(shown / "20/claims.json", {"claims": own, "ours": True})
+    gallery.build()
+    source = (shown / "index.html").read_text()
+    badges = re.findall(r"<b>(\d)</b> ([a-z ]+)", source)
+    papers = ["reproduced", "not reproduced", "indicative", "cannot be tested"]
+    ours = ["held", "not held", *papers[2:]]
+    assert badges == [("1", kind) for kind in papers + ours + papers + ours]  # both totals, then both cards
+    text = " ".join(Page(shown / "index.html").text.split())
+    assert "4 claims: published, ours, verdict" in text
+    assert "4 hypotheses of our own: expected, ours, verdict" in text
+    assert [source.count(f'<th scope="col">{word}</th>') for word in ("published", "expected")] == [1, 1]
+    assert source.count('<td class="verdict reproduced">held</td>') == 1
 
 
 def test_failure_is_shown_with_its_message_and_what_never_ran_with_its_command(shown):
@@ -216,24 +229,3 @@ def test_damaged_notebook_is_told_and_fails_no_run(shown, capsys):
     workflow._exhibit(shown)
     workflow._exhibit(shown)
     assert capsys.readouterr() == (f"to look at in a browser: {shown / 'index.html'}\n", "")
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium to be found: apt-get install chromium")
-def test_filter_works_in_a_browser(shown, tmp_path):
-    gallery.build()
-    source = (shown / "index.html").read_text()
-    click = '<script>document.querySelector("[data-show=nback]").click()</script></body>'
-    (shown / "clicked.html").write_text(source.replace("</body>", click))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    options += ["--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    ran = subprocess.run(
-        [CHROMIUM, *options, (shown / "clicked.html").as_uri()], capture_output=True, text=True, timeout=60
-    )
-    (tmp_path / "dom.html").write_text(ran.stdout)
-    tags = Page(tmp_path / "dom.html").tags
-    assert {given["id"]: "hidden" in given for tag, given in tags if tag == "article"} == {
-        "n13": True, "n14": True, "n20": False,
-    }  # fmt: skip
-    pressed = {given["data-show"]: given["aria-pressed"] for _, given in tags if "data-show" in given}
-    assert pressed == {"all": "false", "ring": "false", "nback": "true"}
-    assert "1 of 3 notebooks" in ran.stdout

@@ -1,6 +1,7 @@
 """The house: one source of dependencies, set-up, the workflow, and the rules that a glance can measure."""
 
 import ast
+import fcntl
 import importlib
 import json
 import os
@@ -166,11 +167,29 @@ def test_no_environment_makes_one_once_and_a_new_lock_renews_it(clone):
 def test_second_set_up_at_the_same_time_gives_way(clone):
     needs_torch_99(clone)
     set_up(clone)
-    (clone / ".venv/lock.stamp").write_text(f"unfinished, process {os.getpid()}\n")
-    code, _, said = set_up(clone)
-    assert code == 1 and f"process {os.getpid()} is setting up {clone}/.venv: run this again" in said
-    (clone / ".venv/lock.stamp").write_text("unfinished, process 99999999\n")  # it was killed
-    assert set_up(clone)[0] == 0
+    with open(clone / ".venv/setup.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, said = set_up(clone)
+    assert code == 1 and f"another process is setting up {clone}/.venv: run this again" in said
+    assert "-m pip" not in said and set_up(clone)[0] == 0
+
+
+def test_set_up_that_was_killed_is_taken_up_and_locks_nobody_out(clone):
+    set_up(clone)
+    (clone / ".venv/lock.stamp").write_text(f"unfinished, process {os.getpid()}\n")  # a number used again
+    assert "-m pip install" in set_up(clone)[2]
+    assert "-m pip install" not in set_up(clone)[2]
+
+
+def test_the_lock_is_held_while_pip_works_and_no_longer(clone):
+    needs_torch_99(clone)
+    take = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    probe = f"{sys.executable} -c '{take}' 9> {clone}/.venv/setup.lock 2> {clone}/probe"
+    pip = clone / "bin/python3"
+    pip.write_text(pip.read_text().replace('"-m pip "*) exit 0', f'"-m pip "*) ! {probe}; exit'))
+    code, python, _ = set_up(clone)
+    assert code == 0 and "BlockingIOError" in (clone / "probe").read_text()
+    subprocess.run(["bash", "-c", probe], check=True, timeout=60)
 
 
 def other_pythons(clone: Path, script: str) -> None:
@@ -230,6 +249,12 @@ def test_ci_installs_chromium_where_it_can_and_always_runs_the_tests(commands, c
     log = clone / "bare/apt-get.calls"
     made = log.read_text().splitlines() if log.exists() else []
     assert len(made) == calls and (calls != 2 or made[1].endswith(" chromium"))
+
+
+def test_a_run_ends_with_the_reasons_of_what_was_skipped():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]
+    assert "-ra" in options["addopts"]
+    assert "pytest -n 2" in (ROOT / "run_tests.sh").read_text("utf-8")  # with nothing that undoes it
 
 
 def link(clone: Path, environment: Path) -> tuple[int, str]:
@@ -495,6 +520,19 @@ def test_dry_run_says_what_and_why(tiny, capsys):
     assert capsys.readouterr().out == "would run retrain-nback\n"
 
 
+def test_table_counts_hypotheses_of_our_own_apart(tiny):
+    seen = {"13": {"reproduced": 2, "indicative: reproduced": 1, "not reproduced": 4}, "14": {},
+            "20": {"held": 7, "not held": 3, "cannot be tested here": 1}}  # fmt: skip
+    for number, counts in seen.items():
+        write_json(tiny / f"results/{number}/done.json", record(claims=counts))
+        write_json(tiny / f"results/{number}/claims.json", {"claims": [], "ours": number == "20"})
+    (tiny / "results/14/claims.json").unlink()
+    head, *rows = workflow._table(read_index(), list(seen), tiny / "results").splitlines()
+    assert head.endswith("reproduced  not  untestable  our own")
+    assert [row.split()[4:] for row in rows[:2]] == [["3", "4", "0"], ["0", "0", "0"]]
+    assert rows[2].endswith("held 7/11, 1 untestable") and len(rows[2].split()) == 8
+
+
 def test_held_results_are_exit_code_3(tiny, capsys):
     with workflow.RunFolder(tiny / "results", ()).locked():
         assert workflow.main(["13"]) == 3
@@ -664,7 +702,9 @@ def test_module_keeps_the_style_bars(module):
     tree = ast.parse(source)
     assert len(source.splitlines()) <= 300
     assert [f.name for f in functions(tree) if lines_of(f) > 60] == []
-    kernels = [f for f in functions(tree) if "triton.jit" in map(ast.unparse, f.decorator_list)]
+    kernels = [
+        f for f in functions(tree) if any("triton.jit" in ast.unparse(each) for each in f.decorator_list)
+    ]
     named = ("forward", "backward")  # torch prescribes these, Triton that kernels take all by position
     free = [f for f in functions(tree) if f.name not in named and f not in kernels]
     assert [f.name for f in free if len(f.args.posonlyargs + f.args.args) > 5 + takes_self(f)] == []

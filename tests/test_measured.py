@@ -13,7 +13,7 @@ from wm.train import environment
 KNOWN = ("a", "b", "c")
 
 
-def measure(*, device="cpu", families=None, repeats=5, value=1.0, column="x"):
+def measure(*, device="cpu", families=None, repeats=5, value=1.0, column="x", axis="unit"):
     """A measure of families, by default of all."""
     wanted = families or KNOWN
     options = {"device": device, "families": families, "repeats": repeats}
@@ -21,7 +21,7 @@ def measure(*, device="cpu", families=None, repeats=5, value=1.0, column="x"):
     rows = pd.DataFrame({"family": list(wanted), column: value, "kept": True})
     arrays = {family: np.full(2, value, np.float16) for family in wanted}
     attrs = {"names": {family: [f"{family}-0"] for family in wanted}, "about": "text"}
-    run.save({"toy": rows, "toy_curves": rows}, {"rates": States(arrays, ("unit",), attrs)})
+    run.save({"toy": rows, "toy_curves": rows}, {"rates": States(arrays, (axis,), attrs)})
     return rows
 
 
@@ -98,6 +98,14 @@ def test_rows_with_other_columns_are_not_put_together(place):
         measure(families=["b"], column="y")
     measure(column="y")
     assert list(read("ring", "toy")) == ["family", "y", "kept"]
+
+
+def test_states_with_another_layout_are_not_put_together(place, roots):
+    measure()
+    with pytest.raises(store.WrongSchema, match="rates.h5: has another layout .*: measure all families"):
+        measure(families=["b"], axis="network")
+    measure(axis="network")
+    assert rates(roots)[1]["arrays"]["a"]["dims"] == ["network"]
 
 
 def test_earlier_runs_that_are_not_of_the_files_are_not_claimed(place):

@@ -55,4 +55,3 @@ def test_steps_and_blocks_differ():
     made = batches(["a"])
     found = [made.at(step) for step in (0, 1, BLOCK, BLOCK + 1)]
     assert not any(same(a, 0, b, 0) for k, a in enumerate(found) for b in found[:k])
-    assert made.at(0, steps=400).steps == 400

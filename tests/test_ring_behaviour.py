@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from wm import ring, store, style
+from wm import paths, ring, store, style
 from wm.ring import behaviour, behaviour_plots
 from wm.ring.behaviour import Classes, Trials
 from wm.ring.library import Ensemble, to_network
@@ -228,11 +228,30 @@ def test_signatures_are_early_values_and_what_time_changes():
 
 def test_separation_counts_pairs_by_the_area_under_the_roc_curve():
     values = np.arange(20.0)
-    assert behaviour_plots.separation({"a": values, "b": values + 100, "c": values - 100}) == (3, 3)
-    assert behaviour_plots.separation({"a": values, "b": values}) == (0, 1)
+    apart = behaviour_plots.separation({"a": values, "b": values + 100, "c": values - 100})
+    assert apart == (3, 3, (3, 3)) and str(apart) == "3/3 [3, 3]"
+    assert behaviour_plots.separation({"a": values, "b": values}) == (0, 1, (0, 0))
     for shift in range(1, 20):
         area = np.mean([(x > y) + 0.5 * (x == y) for x in values + shift for y in values])
-        assert behaviour_plots.separation({"a": values, "b": values + shift}) == (int(area >= 0.95), 1)
+        found = behaviour_plots.separation({"a": values, "b": values + shift})
+        assert found[:2] == (int(area >= 0.95), 1)
+
+
+def test_separation_is_uncertain_where_few_networks_decide():
+    """Areas near 0.95: the resampled networks decide either way; far from it, they do not."""
+    values = np.arange(20.0)
+    near = behaviour_plots.separation({"a": values, "b": values + 14})  # area 0.955
+    assert near == (1, 1, (0, 1))
+    assert near == behaviour_plots.separation({"a": values, "b": values + 14})  # the same every time
+    assert behaviour_plots.separation({"a": values, "b": values + 19}).interval == (1, 1)
+
+
+def test_medians_are_of_all_networks_by_onset_in_ms():
+    rows = rows_of("sa", 4).assign(kept=False)
+    found = behaviour_plots.medians({"sa": rows}, {"near": "error_near_deg", "far": "error_far_deg"})
+    assert found.index.tolist() == ["SA"]
+    assert found["near"].columns.tolist() == [100, 150, 200, 250, 300, 500, 900]
+    assert found.loc["SA", ("near", 100)] == 13.5 and found.loc["SA", ("far", 900)] == 6.75
 
 
 def test_panels_draw_what_they_are_given():
@@ -240,22 +259,39 @@ def test_panels_draw_what_they_are_given():
     fig, axes = style.figure(10, 10, "abc;def")
     behaviour_plots.draw_onsets(axes["a"], tables, "error_near_deg")
     behaviour_plots.draw_published(axes["a"], "near")
-    mean, median = axes["a"].lines[:2]
+    mean = axes["a"].lines[0]
     assert mean.get_xdata().tolist() == [100, 150, 200, 250, 300, 500, 900]
-    assert mean.get_ydata().tolist() == [13.5] * 6 + [6.75] == median.get_ydata().tolist()
-    assert axes["a"].lines[4].get_ydata().tolist() == [6.9, 6.3, 6.3, 6.4]
+    assert mean.get_ydata().tolist() == [13.5] * 6 + [6.75]
+    assert axes["a"].lines[2].get_ydata().tolist() == [6.9, 6.3, 6.3, 6.4]
     behaviour_plots.draw_pairs(axes["b"], tables, ("signal_45", "signal_135"), 10)
-    behaviour_plots.draw_bias(axes["c"], tables, 10)
-    assert axes["c"].lines[0].get_ydata().tolist() == [0, 13.5, 13.5, 13.5, 0]
+    behaviour_plots.draw_bias(axes["c"], tables, 10, top=15)
+    measured, left, right = axes["c"].lines[:3]
+    assert measured.get_xdata().tolist() == [45, 90, 135] and measured.get_ydata().tolist() == [13.5] * 3
+    for line, ends in ((left, (0, 45)), (right, (180, 135))):  # known by symmetry: no marker
+        assert line.get_marker() == "None" and tuple(line.get_xdata()) == ends
+        assert tuple(line.get_ydata()) == (0, 13.5)
+    assert axes["c"].get_ylim()[1] == 15
+    assert [text.get_text()[:2] for text in axes["c"].texts if text.get_text() != "c"] == ["18"] * 3
     course = {difference: np.random.default_rng(0).uniform(size=(5, 55)) for difference in (45, 135)}
     behaviour_plots.draw_gates(axes["d"], {"g": course}, target=15, onset=35)
     assert np.allclose(axes["d"].lines[1].get_ydata(), course[135].mean(axis=0))
     behaviour_plots.draw_bias_of_one(axes["e"], np.repeat([-45, 45], 3), np.array([-3, -1, 0, 1, 2, 9]), "sa")
     assert axes["e"].lines[0].get_ydata().tolist() == [-1, 2]
-    behaviour_plots.draw_signature(
-        axes["f"], {"sa": np.arange(5.0), "it": np.arange(5.0) + 90}, name="error", limits=(0, 40)
-    )
-    assert axes["f"].texts[-1].get_text().startswith("92 ") and "1 of 1 pairs" in axes["f"].get_title()
+    plt.close(fig)
+
+
+def test_a_signature_marks_what_lies_beyond_its_axis():
+    values = np.arange(5.0)
+    samples = {"sa": values - 2, "it": values + 90, "g": values - 70, "wmonly": values + 500}
+    fig, axes = style.figure(5, 5, "a")
+    ax = axes["a"]
+    behaviour_plots.draw_signature(ax, samples, name="error", limits=(0, 40))
+    texts = [text.get_text() for text in ax.texts if text.get_text() != "a"]
+    assert texts == ["92 \N{RIGHTWARDS ARROW}", "\N{LEFTWARDS ARROW} -68", "502 \N{RIGHTWARDS ARROW}"]
+    inside, edge = (c.get_offsets()[:, 0].tolist() for c in ax.collections[:2])
+    assert inside == [0, 1, 2] and edge == [0, 0]
+    assert ax.collections[3].get_offsets()[:, 0].tolist() == [40] * 5
+    assert ax.get_xlabel() == "6/6 [6, 6]\n3/3 [3, 3]"
     plt.close(fig)
 
 
@@ -267,7 +303,17 @@ def test_the_table_holds_what_the_functions_give(roots):
     for k in range(3):
         store.save_network(to_network(e, k, {}))
     behaviour.measure(repeats=1, networks=2)
+    with pytest.raises(store.DamagedFile, match=r"networks\.csv"):
+        behaviour.table()
+    errors = {"error_deg": 5.0, "error_no_distractor_deg": 4.0, "kept": [True, False]}
+    scored = pd.DataFrame({"network": ["sa-00", "sa-01"]} | errors)
+    networks = paths.data_json() / "ring" / "networks.csv"
+    store.write_table(networks, scored[1:])
+    with pytest.raises(ValueError, match=r"networks\.csv lacks sa-00: measure again with `wm states ring"):
+        behaviour.table()
+    store.write_table(networks, scored)
     table = behaviour.table()
+    assert table.kept.tolist() == [True] * 7 + [False] * 7 and (table.error_no_distractor_deg == 4).all()
     assert table.network.tolist() == ["sa-00"] * 7 + ["sa-01"] * 7
     assert table.onset.tolist() == list(behaviour.ONSETS) * 2
     one = ring.load("sa-01")

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 
-from wm import ring, store, style
+from wm import paths, ring, store, style
 from wm.ring import correlation_plots
 from wm.ring import correlations as noise
 from wm.ring.library import Ensemble, to_network
@@ -192,14 +193,41 @@ def test_independent_noise_is_flat(bump_size):
         assert np.abs(means(r, preferred, TARGETS)).max() < 0.02
 
 
-def test_matching_takes_away_what_depends_on_the_difference_of_preferences_alone():
-    preferred = np.arange(0, 360, 7.2)
-    r = np.tile(np.cos(np.deg2rad(preferred[:, None] - preferred)), (4, 1, 1))
-    plain, matched = (f(r, preferred, TARGETS) for f in (noise.class_means, noise.matched_means))
-    assert plain[2] - plain[0] > 0.3  # an order without any influence of the stimulus
-    assert np.ptp(matched) < 0.1 * (plain[2] - plain[0])
+PREFERENCES = {
+    "50": np.arange(0, 360, 7.2),
+    "100": np.arange(0, 360, 3.6),
+    "irregular": np.sort(np.random.default_rng(0).uniform(0, 360, 60)),
+}
+
+
+@pytest.mark.parametrize("name", PREFERENCES)
+def test_matching_takes_away_what_depends_on_the_difference_of_preferences_alone(name):
+    """Exact r, without sampling, of a bump that is everywhere alike, and of two other functions."""
+    preferred = PREFERENCES[name]
+    apart = np.abs(wrap(preferred[:, None] - preferred))
+    everywhere = np.maximum(np.cos(np.deg2rad(np.arange(0, 360, 0.5)[:, None] - preferred)), 0)
+    for r in (np.corrcoef(everywhere.T), np.cos(np.deg2rad(apart)), 1 - apart / 90):
+        r = np.tile(r, (4, 1, 1))
+        plain, matched = (f(r, preferred, TARGETS) for f in (noise.class_means, noise.matched_means))
+        assert plain[2] - plain[0] > 0.3  # an order without any influence of the target
+        assert np.ptp(matched) < 0.005
     few = noise.matched_means(r[:, :2, :2], preferred[:2], TARGETS)
     assert np.isnan(few).all()  # one pair holds no difference with all three classes
+
+
+def test_planted_bumps_at_random_places_have_the_plain_order_and_no_matched_one():
+    preferred = PREFERENCES["50"]
+    found = noise.planted_means(preferred, 12, repeats=250, position_sd_deg=noise.ANYWHERE_DEG, noise=0.1)
+    assert found.shape == (12, 6)
+    assert (found.out_flanks - found.in_flank > 0.3).all()
+    matched = found.out_flanks_matched - found.in_flank_matched
+    assert abs(matched.mean()) < 2.5 * matched.std() / np.sqrt(12) and matched.std() < 0.03
+    rates = noise.planted_rates(preferred, repeats=250, position_sd_deg=1e4, noise=0.1, seed=3)
+    r = noise.correlations(rates)
+    means = (noise.class_means(r, preferred, TARGETS), noise.matched_means(r, preferred, TARGETS))
+    assert np.array_equal(found.iloc[3], np.concatenate(means))
+    place = noise.bump(rates, preferred)[0]
+    assert np.abs(np.exp(1j * np.deg2rad(place)).mean(axis=1)).max() < 0.15  # the same chance everywhere
 
 
 def test_planted_bump_has_the_place_and_size_it_was_given():
@@ -209,6 +237,9 @@ def test_planted_bump_has_the_place_and_size_it_was_given():
     assert np.allclose(size, size.mean(), rtol=1e-2)
     _, size = noise.bump(noise.planted_rates(preferred, repeats=2000, amplitude_sd=0.1), preferred)
     assert np.allclose(size.std(axis=1) / size.mean(axis=1), 0.1, rtol=0.06)
+    both = noise.planted_rates(preferred, repeats=2000, position_sd_deg=12, amplitude_sd=0.1)
+    assert np.allclose(noise.bump_variation(both, preferred, TARGETS), (12, 0.1), rtol=0.06)
+    assert np.isnan(noise.bump_variation(both[..., :0], preferred[:0], TARGETS)).all()
 
 
 def test_panels_draw_what_they_are_given(mixed):
@@ -228,6 +259,23 @@ def test_panels_draw_what_they_are_given(mixed):
     assert axes["c"].lines[0].get_ydata().tolist() == [-2, 0, 2]  # the one that is not kept comes first
     correlation_plots.draw_contrast(axes["d"], {"g_it": table}, noise.CLASSES)
     assert axes["d"].collections[0].get_offsets()[:, 1].tolist() == [5, 3]
+    plt.close(fig)
+
+
+def test_contrast_has_no_interval_for_few_networks_and_a_floor_from_its_control():
+    rows = pd.DataFrame({"in_flank": np.arange(-6.0, 0), "peaks": 0.0, "out_flanks": 1.0, "kept": True})
+    tables = {"g_it": rows, "mst2": rows[:2], "mst1": rows.assign(kept=False)}
+    fig, axes = style.figure(8, 6, "a")
+    ax = axes["a"]
+    correlation_plots.draw_contrast(ax, tables, noise.CLASSES, rows[:3] / 10)
+    assert [text.get_text() for text in ax.texts if "=" in text.get_text()] == ["n = 2"]
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    assert [line.get_ydata()[0] for line in hollow] == [6.5]
+    intervals = [c for c in ax.collections if isinstance(c, LineCollection)]
+    assert len(intervals) == 2  # of g_it and of the control
+    floor = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert floor[0].get_ydata() == pytest.approx([0.6, 0.6])
+    assert [label.get_text() for label in ax.get_xticklabels()][-1] == "planted, no target"
     plt.close(fig)
 
 
@@ -258,16 +306,29 @@ def test_the_table_holds_what_the_functions_give(roots):
     for k in range(3):
         store.save_network(to_network(e, k, {}))
     noise.measure(repeats=20, networks=2)
+    with pytest.raises(store.DamagedFile, match=r"networks\.csv"):
+        noise.table()
+    errors = {"error_deg": 5.0, "error_no_distractor_deg": 4.0, "kept": [True, False]}
+    scored = pd.DataFrame({"network": ["sa-00", "sa-01"]} | errors)
+    networks = paths.data_json() / "ring" / "networks.csv"
+    store.write_table(networks, scored[:1])
+    with pytest.raises(ValueError, match=r"networks\.csv lacks sa-01: measure again"):
+        noise.table()
+    store.write_table(networks, scored)
     table = noise.table()
+    assert table.kept.tolist() == [True] * 4 + [False] * 4 and table.kept.dtype == bool
     assert table.network.tolist() == ["sa-00"] * 4 + ["sa-01"] * 4 and (table.pairs == 780).all()
     own = table.query("network == 'sa-01' and window == 'delay' and noise == 0.5")
     one = ring.load("sa-01")
     recording = record(one)
     mask = ring_units(recording)[0]
     preferred = preferred_direction(recording.rates["delay"], recording.directions_deg)[0, mask]
-    r = noise.correlations(noise.repeat_rates(one, repeats=20)["delay"][0][..., mask])
+    rates = noise.repeat_rates(one, repeats=20)["delay"][0][..., mask]
+    r = noise.correlations(rates)
     assert np.allclose(own[list(noise.CLASSES)], noise.class_means(r, preferred, TARGETS), atol=2e-5)
     assert np.allclose(own[list(noise.MATCHED)], noise.matched_means(r, preferred, TARGETS), atol=2e-5)
+    varied = noise.bump_variation(rates, preferred, TARGETS)
+    assert np.allclose(own[["place_sd_deg", "size_cv"]], varied, atol=2e-5, rtol=1e-5)
     released = noise.released_means(r, preferred, TARGETS, np.arange(40))
     assert np.allclose(own[list(noise.RELEASED)], released, atol=2e-5)
 
@@ -277,7 +338,8 @@ def test_networks_without_ring_units_have_no_correlations(roots):
     e.parameters["scalars"] *= 0
     store.save_network(to_network(e, 0, {}))
     found = noise.measure(families=["hdratio"], repeats=5)
-    assert (found.pairs == 0).all() and found[[*noise.CLASSES, *noise.RELEASED]].isna().all(axis=None)
+    columns = [*noise.CLASSES, *noise.RELEASED, "place_sd_deg", "size_cv"]
+    assert (found.pairs == 0).all() and found[columns].isna().all(axis=None)
 
 
 def test_measure_and_table_refuse(roots):

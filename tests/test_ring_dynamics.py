@@ -5,13 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.linalg import subspace_angles
+from scipy.stats import gmean, ks_2samp, spearmanr
 
 from wm import ring, store
 from wm.estimate import bootstrap_over_networks
 from wm.ring import derived, dynamics, dynamics_plots
 from wm.ring import dynamics_table as tables
-from wm.ring.dynamics_portrait import KINDS, portrait
+from wm.ring.dynamics_portrait import KINDS, caption, example, portrait
 from wm.ring.library import Ensemble, to_network
 from wm.ring.network import steps
 from wm.ring.tuning import wrap
@@ -107,6 +108,27 @@ def test_principal_angles_of_planted_planes(tilt):
     assert np.allclose(dynamics.push_plane_angles(push, memory[None]), [[tilt, tilt]], atol=1e-5)
     mixed = circle(dynamics.equal_angles(24), np.stack([axes[0], 2 * axes[2]]))[None]
     assert np.allclose(dynamics.push_plane_angles(mixed, memory[None]), [[0, 90]], atol=1e-5)
+
+
+def test_random_planes_have_the_known_distribution_of_angles():
+    """Against scipy's angles of drawn pairs, and in the plane and in three dimensions, where planes meet."""
+    drawn = np.random.default_rng(1).standard_normal((2000, 2, 100, 2))
+    pairs = [np.rad2deg(subspace_angles(a, b)).min() for a, b in drawn]
+    found = dynamics.random_plane_angles(100)
+    assert found.shape == (10000,) and ks_2samp(found, pairs).pvalue > 0.01
+    single = np.rad2deg(np.arccos(np.sqrt(2 / 100)))  # of a direction and a plane: larger
+    assert 78 < found.mean() < single - 1.5
+    assert np.allclose(dynamics.random_plane_angles(3, draws=50), 0, atol=1e-5)
+    assert np.array_equal(found[:5], dynamics.random_plane_angles(100)[:5])
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
+def test_the_push_of_a_strong_attractor_lies_along_its_ring(strength):
+    """Fixed by the design: inputs and recurrence share their plane, whatever the strength of the inputs."""
+    e = designed("sa", 2)
+    e.parameters["scalars"][:, 0] *= strength
+    held = dynamics.manifold(e)
+    assert np.abs(dynamics.tangent_angles(held.ring, dynamics.pushes(e)).angle_deg).max() < 5
 
 
 def test_pushes_along_against_and_across_the_ring():
@@ -293,6 +315,21 @@ def ax():
     plt.close(figure)
 
 
+def test_the_example_is_the_first_kept_network_or_the_one_asked_for():
+    rows = {"family": ["rt"] * 3 + ["it"] * 2, "network": ["rt-00", "rt-01", "rt-02", "it-00", "it-01"],
+            "error_deg": [28.5, 40.0, 6.0, 17.0, 30.0], "error_no_distractor_deg": [31.1, 5, 6, 17, 9],
+            "kept": [False, True, True, False, False]}  # fmt: skip
+    table = pd.DataFrame(rows, index=range(7, 12))
+    chosen = [example(table, "rt"), example(table, "it"), example(table, "rt", 0), example(table, "rt", 2)]
+    assert [row.network for row in chosen] == ["rt-01", "it-00", "rt-00", "rt-02"]
+    assert [caption(row) for row in chosen] == [
+        "rt-01, error 40.0° (5.0° without)", "it-00, error 17.0°, not kept",
+        "rt-00, error 28.5°, not kept", "rt-02, error 6.0°",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="seed 3: rt has rt-00 to rt-02"):
+        example(table, "rt", 3)
+
+
 def test_a_portrait_is_drawn_with_its_points_and_arrows(ax, portraits):
     dynamics_plots.draw_portrait(ax, portraits["sa"])
     drawn = [len(c.get_offsets()) for c in ax.collections[1:]]
@@ -309,6 +346,18 @@ def test_the_drift_field_is_drawn_by_angle(ax, portraits):
     line = ax.lines[1]
     assert (np.diff(line.get_xdata()) >= 0).all()
     assert sorted(line.get_ydata()) == sorted(portraits["g"].velocity)
+    fast = portraits["g"]._replace(velocity=np.where(np.arange(72) == 3, -123.0, 0.1))
+    ax.clear()
+    dynamics_plots.draw_drift_field(ax, fast, "red")
+    low, high = ax.get_ylim()
+    assert ax.get_yscale() == "symlog" and low < -123 and high > 0
+    assert ax.texts[0].get_text() == "at most 123.0°/s"
+
+
+def test_random_planes_are_a_band_with_their_mean(ax):
+    dynamics_plots.draw_random_planes(ax, np.linspace(60, 80, 201))
+    (band,) = ax.patches
+    assert np.allclose((band.get_x(), band.get_width()), (60.5, 19)) and ax.lines[0].get_xdata()[0] == 70
 
 
 def test_measures_of_networks_are_drawn(ax, measured):
@@ -325,6 +374,23 @@ def test_measures_of_networks_are_drawn(ax, measured):
     ax.clear()
     image = dynamics_plots.draw_cross_time(ax, measured["sa"][1], "sa")
     assert image.get_array().shape == (len(tables.CROSS_TIMES),) * 2
+    assert image.get_clim() == (0, 180)  # nothing is cut, and chance is white
+    red, green, blue, _ = np.transpose(image.cmap([0.1, 0.49, 0.51, 0.9]))
+    assert blue[0] > red[0] and red[3] > blue[3] and min(red[1], green[1], blue[1], blue[2]) > 0.9
+
+
+def test_both_means_and_what_the_geometric_one_leaves_out():
+    values = pd.Series([1.0, 10.0, 100.0, -5.0])
+    assert np.isclose(tables.middle(values)[0], 26.5)
+    assert np.isclose(tables.middle(values, log=True)[0], gmean([1, 10, 100]))
+    _, low, high = tables.middle(values, log=True)
+    assert np.isclose(low * high, 100) and low < 10 < high  # symmetric in the logarithm
+    rows = pd.DataFrame({"family": ["b"] * 4 + ["a"] * 2, "x": [*values, 2.0, 2.0]})
+    found = tables.averages(rows, "x")
+    assert list(found.index) == ["b", "a"] and found["not above 0"].tolist() == [1, 0]
+    assert found["mean"]["b"].startswith("26.5 [") and found["geometric mean"]["b"].startswith("10 [")
+    assert found.loc["a", ["mean", "geometric mean"]].tolist() == ["2 [2, 2]"] * 2
+    assert found.loc["b", ["median", "least", "largest"]].tolist() == [5.5, -5, 100]
 
 
 def test_correlations_are_rank_correlations():
@@ -336,6 +402,13 @@ def test_correlations_are_rank_correlations():
         one = bootstrap_over_networks(lambda x, y: spearmanr(x, y)[0], (rows[name], rows.error_deg), n=300)
         assert np.allclose(found[name].interval95, one.interval95) and np.isclose(found[name].ours, one.ours)
     assert np.isclose(found["c"].ours, -1)
+    rows.loc[[3, 7], "b"] = np.nan
+    fewer = tables.correlations(rows, ["a", "b"], draws=300)
+    assert fewer["a"] == found["a"] and (fewer["a"].n_networks, fewer["b"].n_networks) == (20, 18)
+    assert fewer["b"] == tables.correlations(rows.drop([3, 7]), ["b"], draws=300)["b"]
+    text = dynamics_plots.correlation_table({"all": fewer})["all (n = 20)"]
+    assert text["a"].startswith(f"{fewer['a'].ours:+.2f} [") and text["a"].endswith("]")
+    assert text["b"].endswith("], n = 18")
 
 
 def test_predictors_are_ranked(ax):
@@ -343,7 +416,8 @@ def test_predictors_are_ranked(ax):
     rows = pd.DataFrame({"error_deg": x, "strong": -x, "weak": x * (-1) ** np.arange(12)})
     strong, weak = tables.correlations(rows, ["strong", "weak"], draws=200).values()
     groups = {"all": {"push_size": strong, "other": weak}, "some": {"push_size": weak, "other": strong}}
-    dynamics_plots.draw_predictors(ax, groups, {"all": "black", "some": "red"})
+    dynamics_plots.draw_predictors(ax, groups, {"all": {"color": "black"}, "some": {"color": "red"}})
+    assert [t.get_text() for t in ax.get_legend().texts] == ["all (12)", "some (12)"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["other", dynamics_plots.NAMES["push_size"]]
     assert ax.lines[1].get_xdata()[0] == -1
     assert set(dynamics_plots.NAMES) == set(tables.COLUMNS)

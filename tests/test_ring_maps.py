@@ -46,9 +46,10 @@ def test_difference_takes_the_middle_of_a_floored_label():
 def test_rows_are_read_kept_first_and_in_order(roots, monkeypatch):
     flags = np.array([False, True, True, False])
     found = pd.DataFrame({"family": "sa", "network": [f"sa-0{k}" for k in range(4)], "kept": flags})
-    store.write_table(derived._table(), found)
+    store.write_table(roots / "data_json/ring/networks.csv", found)
     rates = np.random.default_rng(0).random((4, 64, 2, 5)).astype(np.float16)
-    derived._save("epoch_rates", {"sa": rates}, derived.EPOCH_DIMS, {})
+    place, dims = roots / "data_npy/ring/epoch_rates.h5", {"sa": derived.EPOCH_DIMS}
+    store.save_states(place, {"sa": rates}, dims=dims, units={"sa": "1"}, attrs={})
     expected = similarity.procrustes_rows(rates.astype(np.float32))
     rows, good = maps.load_rows(["sa"])
     np.testing.assert_allclose(rows["sa"], expected)

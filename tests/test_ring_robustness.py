@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wm import ring, store, style
+from wm import paths, ring, store, style
 from wm.ring import robustness, robustness_plots, sizes
 from wm.ring.challenge import CHALLENGES, UNITS, Challenge, Condition, HarderTask, condition
 from wm.ring.library import Ensemble, to_network
@@ -310,6 +310,38 @@ def test_panels_and_tables_tell_planted_tolerances():
     plt.close(fig)
 
 
+def test_a_family_is_greyed_out_and_without_all_sizes_their_column_is_gone():
+    shares = robustness.tolerances(planted().query("challenge != 'units'"))
+    fig, axes = style.figure(8, 7, "i")
+    robustness_plots.draw_tolerances(axes["i"], shares, ["sa", "wmonly"], grey=["wmonly"])
+    heads = [label.get_text() for label in axes["i"].get_xticklabels()]
+    assert len(heads) == len(CHALLENGES) and not axes["i"].lines and "fewest\nunits" not in heads
+    image = axes["i"].images[0].get_array()
+    assert np.ma.getmaskarray(image).all(axis=1).tolist() == [False, True]
+    colours = [text.get_color() for text in axes["i"].texts[1:]]
+    assert colours[len(CHALLENGES):] == ["0.6"] * len(CHALLENGES) and "0.6" not in colours[: len(CHALLENGES)]
+    told = robustness_plots.summary(shares, ["sa", "wmonly"])
+    assert len(told.columns) == len(CHALLENGES) and "units" not in told
+    plt.close(fig)
+
+
+def test_the_lines_of_the_legend_differ_in_their_dashes():
+    fig, _ = style.figure(17, 7, "a")
+    robustness_plots.draw_legend(fig, ["sa"])
+    dashes = {line.get_label(): line.get_linestyle() for line in fig.legends[0].get_lines()}
+    assert (dashes["chance"], dashes["15°"], dashes["standard"]) == ("--", ":", "-.")
+    plt.close(fig)
+
+
+def test_shares_of_networks_beyond_the_limit():
+    table = pd.DataFrame(
+        [("sa", f"sa-{k}", "loss", level, (3, 12 + 2 * k)[level]) for k in range(4) for level in (0, 1)],
+        columns=["family", "network", "challenge", "level", "error_deg"],
+    )
+    told = robustness_plots.summary_beyond(table, ["sa"], "loss")
+    assert told.loc["SA"].to_dict() == {0: 0, 1: 50}  # 12, 14, 16 and 18 degrees
+
+
 def test_errors_in_words():
     table = planted().query("challenge != 'units'")
     told = robustness_plots.summary_errors(table.assign(kept=table.family == "sa"), ["sa", "wmonly"])
@@ -330,6 +362,13 @@ def quick(roots, monkeypatch):
     return trained
 
 
+def recorded(place):
+    """The runs of a record that is of the table beside it, and their families and sizes."""
+    record = store.read_json(place)
+    assert record["files"] == {"data_json/ring/sizes.csv": store.sha256(place.with_suffix(".csv"))}
+    return record["runs"], [(*run["families"], run["units"]) for run in record["runs"]]
+
+
 def test_sizes_are_trained_once(quick):
     options = {"networks": 2, "updates": 1}
     sizes.train_sizes(families=["sa"], sizes=(8, 12), **options)
@@ -338,6 +377,10 @@ def test_sizes_are_trained_once(quick):
     assert table.groupby(["family", "units"]).seed.apply(list).to_dict() == dict.fromkeys(
         [("g", 8), ("sa", 8), ("sa", 12)], [0, 1])  # fmt: skip
     assert table.kept.tolist() == [True, False] * 3 and (table.updates == 1).all()
+    (run, *_), cells = recorded(paths.data_json() / "ring/sizes.json")
+    assert cells == [("g", 8), ("sa", 8), ("sa", 12)]
+    assert run["command"] == "wm.ring.sizes.train_sizes('cpu', ['g'], [8], networks=2, updates=1)"
+    assert run["device"] and run["torch"] and run["networks_at_once"] == 2
     sizes.train_sizes(families=["sa"], sizes=(8,), networks=2, updates=2)  # other settings: again
     assert quick[3:] == [("sa", 8)] and len(sizes.table()) == 6
     assert sizes.as_challenge(table).network.tolist() == ["g-00", "g-01"] + ["sa-00", "sa-01"] * 2
@@ -350,6 +393,11 @@ def test_sizes_of_several_runs_are_collected(quick, roots, monkeypatch):
     monkeypatch.setenv("WM_DATA_JSON", str(roots / "all"))
     found = sizes.collect(roots / family / "ring/sizes.csv" for family in ("sa", "g"))
     assert found.family.tolist() == ["g", "sa"] and sizes.table().family.tolist() == ["g", "sa"]
+    place = roots / "all/ring/sizes.json"
+    assert recorded(place)[1] == [("g", 8), ("sa", 8)]
+    store.write_table(place.with_suffix(".csv"), found.assign(error_deg=1.0))  # not what was recorded
+    sizes.collect([roots / "g/ring/sizes.csv"])
+    assert recorded(place)[1] == [("g", 8)]
     with pytest.raises(ValueError, match="there is no table to collect"):
         sizes.collect([])
     with pytest.raises(store.DamagedFile):

@@ -1,5 +1,8 @@
 """Sweeps: published grids, small real ones against closed forms, and analyses on planted truths."""
 
+import hashlib
+from pathlib import Path
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -150,12 +153,17 @@ def small(monkeypatch):
 
 
 def test_an_interrupted_sweep_goes_on_with_missing_seeds(small, tmp_path):
-    first = sweep.run_sweep("rt_sa", ["0", "1"], folder=tmp_path, updates=3, thin=5)
+    quick = {"folder": tmp_path, "updates": 3, "thin": 5}
+    first = sweep.run_sweep("rt_sa", ["0", "1"], **quick)
     assert [path.name for path in first] == ["rt_sa-0.csv", "rt_sa-1.csv"]
     assert small[0] == ("rt_sa", "0", {"device": "cpu", "updates": 3, "thin": 5})
-    assert sweep.run_sweep("rt_sa", ["0", "1"], folder=tmp_path) == [] and len(small) == 2
+    record = store.read_json(tmp_path / "rt_sa-0.json")["settings"]
+    assert (record["updates"], record["thin"]) == (3, 5)
+    assert sweep.run_sweep("rt_sa", ["0", "1"], **quick) == [] and len(small) == 2
+    with pytest.raises(ValueError, match="rt_sa-0.csv was made with other settings: choose another folder"):
+        sweep.run_sweep("rt_sa", ["0"], folder=tmp_path)
     (tmp_path / "rt_sa-0.json").unlink()  # killed before the record was written
-    assert sweep.run_sweep("rt_sa", ["0", "1", "2"], folder=tmp_path) == [
+    assert sweep.run_sweep("rt_sa", ["0", "1", "2"], **quick) == [
         tmp_path / "rt_sa-0.csv", tmp_path / "rt_sa-2.csv"
     ]  # fmt: skip
 
@@ -170,7 +178,16 @@ def test_collect_joins_seeds_and_shipped_table_is_read_back(small, tmp_path, roo
     assert settings["updates"] == 5000 and not {"stable_proportion", "scale"} & set(settings)
     record = store.read_json(roots / "data_json" / "ring" / "sweep_it_sa.json")
     assert [run["seed"] for run in record["runs"]] == ["0", "1"] and record["sweep"] == "it_sa"
+    digest = hashlib.sha256((roots / "data_json/ring/sweep_it_sa.csv").read_bytes()).hexdigest()
+    assert record["files"] == {"data_json/ring/sweep_it_sa.csv": digest}
     assert all(run["networks"] == 1 and run["torch"] and "settings" not in run for run in record["runs"])
+
+
+@pytest.mark.parametrize("name", sweep.SWEEPS)
+def test_shipped_records_are_of_the_shipped_tables(name):
+    place = Path(__file__).parents[1] / f"data_json/ring/sweep_{name}.csv"
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    assert store.read_json(place.with_suffix(".json"))["files"] == {f"data_json/ring/{place.name}": digest}
 
 
 def test_collect_does_not_mix_the_narrow_kernel_in(small, tmp_path, roots):

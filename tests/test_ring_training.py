@@ -286,6 +286,21 @@ def test_an_engine_is_chosen_and_refused_by_name():
         RingLearner(small("g"), ["0"], engine="magic")
 
 
+def test_a_state_of_the_other_engine_is_refused_before_anything_changes():
+    fused, eager = (trained(small("g"), ["0"], 1, engine)[0] for engine in ("fused", "eager"))
+    before = fused.parameters["scalars"].detach().clone()
+    with pytest.raises(ValueError, match="the state is of the eager engine, this learner has fused"):
+        fused.load_state_dict(eager.state_dict())
+    assert torch.equal(fused.parameters["scalars"], before)
+
+
+def test_networks_that_cannot_train_together_are_refused():
+    odd = [small("rt_sa", exponent=1), small("rt_sa", exponent=10)], [small("wmd"), small("wmd")]
+    for settings in odd:
+        with pytest.raises(ValueError, match="may differ in scale, shuffle_deg and stable_proportion alone"):
+            untrained(settings, ["0", "1"])
+
+
 def test_networks_of_several_settings_train_together_as_they_do_alone():
     settings = [small("rt_sa", scale=scale, shuffle_deg=shuffle) for scale, shuffle in ((1.0, 0), (3.0, 90))]
     together = RingLearner(settings[0], ["4", "4"], start=untrained(settings, ["4", "4"]), monitor=False)
@@ -324,7 +339,7 @@ def test_train_refuses(arguments, message):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_train_refuses_a_missing_device():
-    with pytest.raises(ValueError, match="device='cuda' was asked for, but this machine has no CUDA device"):
+    with pytest.raises(ValueError, match="device cuda: no CUDA device is found here; use cpu"):
         ring.train("g", 1, device="cuda", save=False)
 
 

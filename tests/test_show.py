@@ -199,12 +199,27 @@ def test_table_without_record_is_measured_by_its_name(roots, name):
 
 
 def test_sweep_is_told_by_its_record(roots):
-    write_table(roots / "data_json/ring/sweep_x.csv", pd.DataFrame({"seed": [0, 1]}))
+    table = roots / "data_json/ring/sweep_x.csv"
+    write_table(table, pd.DataFrame({"seed": [0, 1]}))
+    files = {"data_json/ring/sweep_x.csv": sha256(table)}
     runs = [{"seed": seed, "seconds": 10.5, "device": "abacus", "numpy": "9.9"} for seed in "01"]
-    write_json(roots / "data_json/ring/sweep_x.json", {"sweep": "x", "settings": {}, "runs": runs})
+    record = {"sweep": "x", "files": files, "settings": {}, "runs": runs}
+    write_json(roots / "data_json/ring/sweep_x.json", record)
     found = told("ring/sweep_x.csv")
     assert (found["device"], found["numpy"], found["seconds"]) == ("abacus", "9.9", "21.0")
     assert (found["seed 1"], found["again"], found["torch"]) == ("10.5 s on abacus", *["not recorded"] * 2)
+    write_table(table, pd.DataFrame({"seed": [0, 2]}))  # another table than the record is of
+    assert told("ring/sweep_x.csv")["device"] == "not recorded"
+
+
+def test_sizes_are_told_apart(roots):
+    table = roots / "data_json/ring/sizes.csv"
+    write_table(table, pd.DataFrame({"family": ["rt"]}))
+    runs = [{"families": ["rt"], "units": units, "command": "x", "seconds": units} for units in (50, 200)]
+    files = {"data_json/ring/sizes.csv": sha256(table)}
+    write_json(roots / "data_json/ring/sizes.json", {"files": files, "runs": runs})
+    found = told("ring/sizes.csv")
+    assert found["rt, 50 units"].startswith("x: 50 s") and found["rt, 200 units"].startswith("x: 200 s")
 
 
 @pytest.mark.parametrize("target", ["13", "results/13/13_topic.ipynb"])
@@ -236,6 +251,8 @@ def test_claims(run, roots, target):
     assert (found["again"], found["seconds"], found["system"]) == ("./run_all.sh 13", "14.4", "ring")
     assert found["13.1"] == "reproduced: low: published 2, ours 1.5 [1, 2]"
     assert found["reproduced"] == "1" and found["13.2"].startswith("cannot (y): x")
+    write_json(roots / target, json.loads((roots / target).read_text()) | {"ours": True})
+    assert "low: expected 2, ours 1.5 [1, 2]" in told(roots / target)["13.1"]
 
 
 @pytest.mark.parametrize(

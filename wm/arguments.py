@@ -1,15 +1,17 @@
 """Words of a command line as a dataclass; what is not understood, in one line that says what would be."""
 
-__all__ = ["UsageError", "check_device", "check_found", "parse"]
+__all__ = ["UsageError", "check_device", "parse"]
 
 import contextlib
 import io
 import itertools
 import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import tyro
+from tyro.conf import Positional, Suppress
 
 from wm.text import nearest
 
@@ -30,15 +32,6 @@ def check_device(device: str) -> None:
         raise ValueError(f"--device must be cpu, cuda or cuda:N, got {device}")
 
 
-def check_found(device: str) -> None:
-    """Raise `UsageError` for a CUDA device where there is none."""
-    if device != "cpu":
-        from torch import cuda  # takes seconds
-
-        if not cuda.is_available():
-            raise UsageError(f"--device {device}: no CUDA device is found here; leave --device out")
-
-
 def parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> Any:
     """`default` as the arguments change it. Raises `UsageError`: what tyro puts in a box, in one line."""
     out = io.StringIO()
@@ -55,19 +48,29 @@ def parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> A
         parts = itertools.groupby(rows, key=lambda row: not row.strip("─-╰╯"))  # between horizontal rules
         message = next(" ".join(part) for rule, part in parts if not rule)
         raise UsageError(f"{_plain(message, arguments)}; see {prog} --help") from None
+    options = _options(type(default))
     if unknown:
         word = unknown[0].partition("=")[0]
-        near = nearest(word.lstrip("-"), _options(default), f"see {prog} --help")
+        near = nearest(word.lstrip("-"), [*options], f"see {prog} --help")
         near = re.sub("(mean|or) ", r"\1 --", near) if near.endswith("?") else near
-        raise UsageError(f"unknown {'option' if word[0] == '-' else 'argument'} {word}: {near}")
+        raise UsageError(f"unknown {'option' if word.startswith('-') else 'argument'} {word!r}: {near}")
+    for option in arguments:
+        if getattr(parsed, options.get(option.removeprefix("--"), ""), None) == ():
+            raise UsageError(f"name {options[option.removeprefix('--')]} after {option}")
     return parsed
 
 
-def _options(default: Any) -> list[str]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        tyro.cli(type(default), args=["--help"], default=default)
-    return sorted({*re.findall(r"--([a-z][a-z-]*)", out.getvalue())})
+def _options(kind: type) -> dict[str, str]:
+    """Every option of a dataclass and of the settings in it, without its --, and the field that it sets."""
+    found = {"help": "help"}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        inner, *marks = get_args(hint) if get_origin(hint) is Annotated else [hint]
+        if is_dataclass(inner):
+            found |= _options(inner)
+        elif Positional not in marks and Suppress not in marks:
+            aliases = [also for mark in marks for also in getattr(mark, "aliases", None) or ()]
+            found |= {also.lstrip("-"): name for also in (name.replace("_", "-"), *aliases)}
+    return found
 
 
 def _plain(message: str, arguments: Sequence[str]) -> str:

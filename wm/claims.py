@@ -1,4 +1,4 @@
-"""Claims: what was published, what we find, and a verdict by a rule that is fixed beforehand.
+"""Claims: what was published, or expected by us; what we find; and a verdict by a rule fixed beforehand.
 
 `within` is an equivalence test (two one-sided tests at 5 %), `greater` and `less` are one-sided t-tests, and
 `order` asks all adjacent pairs at once. A claim of several conditions takes its largest p, and all claims of
@@ -12,6 +12,7 @@ __all__ = [
     "Claim",
     "ClaimSheet",
     "Estimate",
+    "OUR_VERDICTS",
     "bootstrap_over_networks",
     "mean_interval",
     "merge",
@@ -43,10 +44,11 @@ from wm.estimate import (
 from wm.files import write_json
 from wm.verdicts import (
     ALPHA,
-    COLUMNS,
     ENOUGH,
+    OUR_VERDICTS,
     VERDICTS,
     Claim,
+    columns,
     judged,
     merge,
     rounded,
@@ -59,18 +61,21 @@ from wm.verdicts import (
 class ClaimSheet:
     """The claims of one notebook: add them by rule, then show `table()` and `save()`.
 
-    `paper` names once what was published, such as "Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652". Every
-    rule also takes `source` (the place in it, "Fig 3i, read off"; required), `published` (number or words),
-    `figure` (default: the notebook) and `note`. Samples are one value per network, shape (network,); where
-    one number belongs to all networks together, give the `Estimate` from `bootstrap_over_networks`. Raises
-    ValueError for a notebook that is not two digits, an id that is not `<notebook>.<number>` or is taken, bad
-    samples.
+    `paper` names once what was published, such as "Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652". With
+    `ours` the sheet is of hypotheses of our own, which nobody published: they are counted apart, `published`
+    is what we expected, verdicts are `held` or `not held`. Every rule also takes `source` (the place in the
+    paper, "Fig 3i, read off"; required), `published` (number or words), `figure` (default: the notebook) and
+    `note`. Samples are one value per network, shape (network,); where one number belongs to all networks
+    together, give the `Estimate` from `bootstrap_over_networks`. Raises ValueError for a notebook that is not
+    two digits, an id that is not `<notebook>.<number>` or is taken, bad samples.
     """
 
-    def __init__(self, notebook: str, system: str, smoke: bool = False, paper: str = "") -> None:
+    def __init__(
+        self, notebook: str, system: str, smoke: bool = False, paper: str = "", *, ours: bool = False
+    ) -> None:
         if not re.fullmatch(r"\d\d", notebook):
             raise ValueError(f"notebook {notebook!r}: give its two digits, such as '13'")
-        self.notebook, self.system, self.smoke, self.paper = notebook, system, smoke, paper
+        self.notebook, self.system, self.smoke, self.paper, self.ours = notebook, system, smoke, paper, ours
         self._claims: dict[str, Claim] = {}
 
     def within(
@@ -139,11 +144,12 @@ class ClaimSheet:
 
     def finish(self) -> tuple[Claim, ...]:
         """All claims in the order of entry, with Holm-corrected p and verdicts."""
-        return judged(tuple(self._claims.values()))
+        return judged(tuple(self._claims.values()), ours=self.ours)
 
     def table(self) -> pd.DataFrame:
-        """Published, ours and verdict as text, a row per claim."""
-        rows = pd.DataFrame([row(rounded(claim)) for claim in self.finish()], columns=COLUMNS).set_index("id")
+        """Published (or expected), ours and verdict as text, a row per claim."""
+        cells = [[*row(rounded(claim)).values()] for claim in self.finish()]
+        rows = pd.DataFrame(cells, columns=columns(self.ours)).set_index("id")
         return rows.rename(columns={"verdict": "verdict (smoke run)"}) if self.smoke else rows
 
     def save(self) -> Path:
@@ -156,6 +162,7 @@ class ClaimSheet:
             "system": self.system,
             "smoke": bool(self.smoke),
             "paper": self.paper,
+            "ours": bool(self.ours),
             "claims": claims,
         }
         write_json(path, sheet)

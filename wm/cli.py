@@ -7,8 +7,7 @@ A system is a package of `wm` with `FAMILIES` (name -> family with `title`, publ
 networks, *, seeds, device, checkpoint, overwrite)`, which returns what has `names` and `records`, and unless
 `overwrite` raises ValueError rather than replace networks of other settings. Commands import what they need.
 
-Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1` shows where
-an error comes from.
+Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1`: tracebacks.
 """
 
 __all__ = ["UsageError", "main"]
@@ -32,7 +31,8 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from wm import __path__ as _folders
 from wm import __version__
-from wm.arguments import UsageError, check_device, check_found, parse
+from wm.arguments import UsageError, check_device, parse
+from wm.device import check_found
 from wm.explore_notebook import Explore
 from wm.text import nearest
 

@@ -14,6 +14,8 @@ from typing import Annotated
 
 from tyro.conf import Fixed, FlagCreatePairsOff, Positional, Suppress, arg
 
+from wm.arguments import UsageError
+
 _CELLS = (
     ("title", "markdown",
      "# {system}/{network}: look at this network\n\nRun all cells, then move the sliders. More views: "
@@ -44,18 +46,18 @@ class Explore:
     """only write it and tell where it is"""
 
     def run(self) -> int:
-        """Write it, tell its path, and become JupyterLab."""
-        path = write(find(self.network))
+        """Write it, tell its path, and become JupyterLab. Raises `UsageError` where that would refuse."""
+        place, allowed = find(self.network), {"--allow-root", "--ServerApp.allow_root=True"} & {*self.lab}
+        if os.geteuid() == 0 and not self.no_open and not allowed:
+            again = " ".join(["wm explore", self.network, "--", *self.lab, "--allow-root"])
+            raise UsageError(f"JupyterLab starts as root only with: {again}")
+        path = write(place)
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()
         if self.no_open:
             return 0
-        if os.geteuid() == 0 and "--allow-root" not in self.lab:
-            again = f"wm explore {self.network} -- --allow-root"
-            sys.stderr.write(f"JupyterLab starts as root only with: {again}\n")
         # In place of this process, so that Ctrl-C reaches JupyterLab alone.
         os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(path), *self.lab])
-        return 0
 
 
 def find(target: str) -> Path:

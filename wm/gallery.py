@@ -28,6 +28,7 @@ _KINDS = (
     ("indicative", "≈", "indicative", "either way, from fewer than 6 networks in a condition"),
     ("untestable", "–", "cannot be tested", "what it needs is not here"),
 )
+_OUR_NAMES = {"reproduced": "held", "not": "not held"}  # of hypotheses of our own
 _UNFINISHED = {
     "status": "unfinished", "word": "Not finished: stopped, or its record is damaged", "seconds": None,
 }  # fmt: skip
@@ -63,11 +64,12 @@ def _card(figure: Figure, results: Path) -> dict[str, Any] | None:
         return None
     run = run or _UNFINISHED
     executed = _executed(folder, figure, run["status"])
-    claims = _claims(folder / "claims.json")
+    sheet = _record(folder / "claims.json") or {}
+    claims = sheet.get("claims", [])
     return run | {
         "number": figure.number, "title": figure.title, "system": figure.system, "notebook": figure.notebook,
         "figures": [_figure(folder, name) for name in files],
-        "claims": claims,
+        "claims": claims, "ours": bool(sheet.get("ours")),
         "counts": Counter(_kind(claim["verdict"]) for claim in claims),
         "executed": executed and f"{figure.number}/{executed}",
         "shows": _shows(executed, run["status"]),
@@ -124,15 +126,11 @@ def _figure(folder: Path, name: str) -> dict[str, Any]:
     }
 
 
-def _claims(path: Path) -> list[dict[str, Any]]:
-    sheet = _record(path) or {}
-    return sheet.get("claims", [])
-
-
 def _kind(verdict: str) -> str:
     if verdict.startswith("indicative"):
         return "indicative"
-    return {"reproduced": "reproduced", "not reproduced": "not"}.get(verdict, "untestable")
+    names = {"reproduced": "reproduced", "not reproduced": "not"}
+    return (names | {name: key for key, name in _OUR_NAMES.items()}).get(verdict, "untestable")
 
 
 def _convert(executed: Path, page: Path) -> bool:
@@ -160,8 +158,12 @@ def _index(page: Path, cards: list[dict[str, Any]], missing: list[Figure]) -> li
         systems=list(dict.fromkeys(card["system"] for card in cards)),
         ended=Counter(card["status"] for card in cards),
         duration=_duration(sum(card["seconds"] or 0 for card in cards)),
-        total=sum((card["counts"] for card in cards), Counter()),
+        totals=[
+            (ours, sum((card["counts"] for card in cards if card["ours"] == ours), Counter()))
+            for ours in (False, True)
+        ],
         kinds=[dict(zip(("key", "sign", "name", "meaning"), kind, strict=True)) for kind in _KINDS],
+        our_names=_OUR_NAMES,
     )  # fmt: skip
     return [page]
 

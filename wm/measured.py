@@ -119,7 +119,10 @@ class Measuring:
         if not path.is_file():
             return self._ordered(new)
         try:
-            arrays, attrs = store.load_states(path), store.states_info(path)["attrs"]
+            arrays, info = store.load_states(path), store.states_info(path)
+            attrs, axes = info["attrs"], {tuple(each["dims"]) for each in info["arrays"].values()}
+            if axes != {tuple(new.dims)} or attrs.keys() != new.attrs.keys():
+                raise WrongSchema(path, "has another layout than is measured now", "measure all families")
         except StoreError:
             self._refuse()
             return self._ordered(new)

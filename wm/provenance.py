@@ -125,7 +125,8 @@ def _notebook(file: Path) -> dict[str, Any]:
 def _claims(file: Path) -> dict[str, Any]:
     sheet = read_json(file)
     try:
-        claims = {claim["id"]: _claim(claim) for claim in sheet["claims"]}
+        word = "expected" if sheet.get("ours") else "published"
+        claims = {claim["id"]: _claim(claim, word) for claim in sheet["claims"]}
         verdicts = Counter(claim["verdict"].partition(" (")[0] for claim in sheet["claims"])
         number, about = sheet["notebook"], {key: sheet.get(key) for key in ("system", "smoke", "paper")}
     except (KeyError, TypeError, AttributeError):
@@ -135,9 +136,9 @@ def _claims(file: Path) -> dict[str, Any]:
     return {"claims": file, **made, **about, "verdicts": dict(verdicts), "each": claims}
 
 
-def _claim(claim: Mapping[str, Any]) -> str:
+def _claim(claim: Mapping[str, Any], word: str) -> str:
     interval = " [{:.6g}, {:.6g}]".format(*claim["interval"]) if claim.get("interval") else ""
-    numbers = f"published {claim.get('published')}, ours {claim.get('ours')}{interval}"
+    numbers = f"{word} {claim.get('published')}, ours {claim.get('ours')}{interval}"
     return f"{claim['verdict']}: {claim['statement']}: {numbers}"
 
 
@@ -216,8 +217,9 @@ def _measured(file: Path, families: Iterable[str]) -> dict[str, Any]:
 
 
 def _summary(run: Mapping[str, Any]) -> tuple[str, str]:
-    """A run among several: of which families (of a sweep: of which seed), and how."""
+    """A run among several: of which families (of a sweep: of which seed; of which size), and how."""
     which = ", ".join(run.get("families", ())) or f"seed {run.get('seed')}"
+    which += f", {run['units']} units" if "units" in run else ""
     how = f"{run['command']}: " if "command" in run else ""
     return which, f"{how}{run.get('seconds')} s on {run.get('device')}"
 
@@ -233,8 +235,7 @@ def _runs(file: Path) -> list[dict[str, Any]]:
     for place in places:
         try:
             record = read_json(place)
-            # The record of a sweep names no files: it is the one of the table beside it.
-            if place.stem == file.stem and "files" not in record or record["files"].get(name) == sha256(file):
+            if record["files"].get(name) == sha256(file):
                 return [dict(run) for run in record["runs"]]
         except (StoreError, KeyError, TypeError, ValueError):
             continue

@@ -4,8 +4,10 @@ __all__ = [
     "ALPHA",
     "COLUMNS",
     "ENOUGH",
+    "OUR_VERDICTS",
     "VERDICTS",
     "Claim",
+    "columns",
     "judged",
     "merge",
     "row",
@@ -33,6 +35,7 @@ VERDICTS = (
     "indicative: not reproduced",
     "cannot be tested here",
 )
+OUR_VERDICTS = tuple(verdict.replace("reproduced", "held") for verdict in VERDICTS)
 HEAD = f"""# Claims
 
 A published statement, our number over networks, and a verdict by a rule written down before the notebook ran.
@@ -48,12 +51,18 @@ A published statement, our number over networks, and a verdict by a rule written
   without that note our networks leave it open. A failed claim stays in this list.
 - `indicative`: fewer than {ENOUGH} networks in a condition.
 """
+OURS = """
+# Hypotheses of our own
+
+Nobody published these: `expected` is what we wrote down before the notebook ran. The rules are those above;
+the verdict is `held`, or `not held` where `not reproduced` stands above.
+"""
 COLUMNS = ("id", "statement", "published", "ours [95 %]", "networks", "rule", "p", "verdict", "note")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One published statement beside our number.
+    """One statement, published or expected by ourselves, beside our number.
 
     `ours` is the mean (or statistic) for `within` and against a fixed number, the difference a - b for
     `greater` and `less`, the weakest step for `order`; `n_networks` counts the smallest condition; `p_holm`
@@ -77,10 +86,19 @@ class Claim:
     note: str = ""
 
 
-def judged(claims: Sequence[Claim]) -> tuple[Claim, ...]:
-    """The claims of one sheet with Holm-corrected p and verdicts; those without p stay as they are."""
+def judged(claims: Sequence[Claim], *, ours: bool = False) -> tuple[Claim, ...]:
+    """The claims of one sheet with Holm-corrected p and verdicts; those without p stay as they are.
+
+    ours: verdicts are `OUR_VERDICTS`.
+    """
     corrected = iter(holm([claim.p for claim in claims if claim.p is not None]))
-    return tuple(c if c.p is None else _judge(c, float(next(corrected))) for c in claims)
+    word = "held" if ours else "reproduced"
+    return tuple(c if c.p is None else _judge(c, float(next(corrected)), word) for c in claims)
+
+
+def columns(ours: bool) -> tuple[str, ...]:
+    """Heads of `COLUMNS`: what a hypothesis of our own says is expected, not published."""
+    return tuple("expected" if ours and name == "published" else name for name in COLUMNS)
 
 
 def rounded(claim: Claim) -> Claim:
@@ -116,29 +134,30 @@ def row(claim: Claim) -> dict[str, str]:
 
 
 def tally(path: Path) -> dict[str, int]:
-    """How often each of `VERDICTS` stands in a claims file; raises ValueError if it is none."""
-    return _count(_read(path)[1])
+    """How often each of `VERDICTS`, or `OUR_VERDICTS`, stands in a claims file; ValueError if it is none."""
+    sheet, claims = _read(path)
+    return _count(claims, sheet["ours"])
 
 
 def merge(folder: Path | None = None) -> str:
     """All sheets of a folder (default: `figures()/claims`) as markdown: rules, counts, a table per notebook.
 
-    Raises ValueError for a file that is not a claim sheet, and for a smoke run's sheet, which proves nothing.
+    Hypotheses of our own come last, with counts of their own. Raises ValueError for a file that is not a
+    claim sheet, and for a smoke run's sheet, which proves nothing.
     """
     folder = paths.figures() / "claims" if folder is None else Path(folder)
-    tables, everything = [], []
+    tables, everything = {False: "", True: ""}, {False: [], True: []}
     for path in sorted(folder.glob("*.json")):
         sheet, claims = _read(path)
         if sheet["smoke"]:
             raise ValueError(
                 f"{path}: from a smoke run; delete it and run notebook {sheet['notebook']} in full"
             )
-        everything += claims
-        paper = sheet["paper"] and f": {sheet['paper']}"
-        tables.append(f"\n## {sheet['notebook']} ({sheet['system']}){paper}\n\n{_markdown(claims)}")
-    counts = [f"{number} {verdict}" for verdict, number in _count(everything).items() if number]
-    total = f"{len(everything)} claims" + (": " + ", ".join(counts) if counts else "")
-    return f"{HEAD}\n**{total}**\n" + "".join(tables)
+        paper, ours = sheet["paper"] and f": {sheet['paper']}", sheet["ours"]
+        everything[ours] += claims
+        tables[ours] += f"\n## {sheet['notebook']} ({sheet['system']}){paper}\n\n{_markdown(claims, ours)}"
+    page = f"{HEAD}\n{_total(everything[False], False)}{tables[False]}"
+    return page + (f"{OURS}\n{_total(everything[True], True)}{tables[True]}" if everything[True] else "")
 
 
 def write_claims_md() -> Path:
@@ -148,8 +167,8 @@ def write_claims_md() -> Path:
     return write_atomic(path, merge().encode())
 
 
-def _judge(claim: Claim, p_holm: float) -> Claim:
-    verdict = "reproduced" if p_holm < ALPHA else "not reproduced"
+def _judge(claim: Claim, p_holm: float, word: str) -> Claim:
+    verdict = word if p_holm < ALPHA else f"not {word}"
     few = "indicative: " if claim.n_networks < ENOUGH else ""
     return replace(claim, p_holm=p_holm, verdict=few + verdict)
 
@@ -158,13 +177,18 @@ def _text(value: float | str | None) -> str:
     return "–" if value is None else value if isinstance(value, str) else f"{value:.6g}"
 
 
-def _count(claims: Sequence[Claim]) -> dict[str, int]:
+def _total(claims: Sequence[Claim], ours: bool) -> str:
+    counts = [f"{number} {verdict}" for verdict, number in _count(claims, ours).items() if number]
+    return f"**{len(claims)} {'hypotheses' if ours else 'claims'}{': ' * bool(counts)}{', '.join(counts)}**\n"
+
+
+def _count(claims: Sequence[Claim], ours: bool) -> dict[str, int]:
     seen = Counter(claim.verdict.split(" (")[0] for claim in claims)
-    return {verdict: seen[verdict] for verdict in VERDICTS}
+    return {verdict: seen[verdict] for verdict in (OUR_VERDICTS if ours else VERDICTS)}
 
 
-def _markdown(claims: Sequence[Claim]) -> str:
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row(claim).values() for claim in claims)]
+def _markdown(claims: Sequence[Claim], ours: bool) -> str:
+    lines = [columns(ours), ("---",) * len(COLUMNS), *(row(claim).values() for claim in claims)]
     # A bar or a line break inside a cell would end it.
     cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
@@ -175,6 +199,6 @@ def _read(path: Path) -> tuple[dict, list[Claim]]:
     try:
         claims = [Claim(**entry) for entry in sheet["claims"]]
         heading = {key: sheet[key] for key in ("notebook", "system", "smoke")}
-        return heading | {"paper": sheet.get("paper", "")}, claims
+        return heading | {"paper": sheet.get("paper", ""), "ours": bool(sheet.get("ours"))}, claims
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a claim sheet ({error}); run its notebook again") from None

@@ -23,7 +23,7 @@ from wm.text import nearest
 
 FAILED, NOT_UNDERSTOOD, BUSY, CANNOT_WRITE = 1, 2, 3, 5
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_HEAD = ["notebook", "status", "seconds", "figures", "reproduced", "not", "untestable"]
+_HEAD = ["notebook", "status", "seconds", "figures", "reproduced", "not", "untestable", "our own"]
 _VERDICTS = ("reproduced", "not reproduced", "cannot be tested here")
 _NOTHING = "nothing to do: every figure asked for is up to date"
 
@@ -164,11 +164,19 @@ def _table(index: Mapping[str, Figure], numbers: Iterable[str], results: Path) -
 def _row(figure: Figure, folder: Path) -> list[str]:
     name, figures = Path(figure.notebook).stem, " ".join(figure.figures)
     if not (folder / "done.json").is_file():
-        return [name, _failure(folder / "failed.json"), "", figures, "", "", ""]
+        return [name, _failure(folder / "failed.json"), "", figures, "", "", "", ""]
     done, counts = read_json(folder / "done.json"), Counter()
     for verdict, count in done["claims"].items():
         counts[verdict.removeprefix("indicative: ")] += count
-    return [name, "ok", f"{done['seconds']:.0f}", figures, *(str(counts[verdict]) for verdict in _VERDICTS)]
+    return [name, "ok", f"{done['seconds']:.0f}", figures, *_counted(counts, folder / "claims.json")]
+
+
+def _counted(counts: Counter, sheet: Path) -> list[str]:
+    """Cells of the table: published claims by verdict, hypotheses of our own apart."""
+    if not (sheet.is_file() and read_json(sheet).get("ours")):
+        return [*(str(counts[verdict]) for verdict in _VERDICTS), ""]
+    untestable = f", {counts['cannot be tested here']} untestable" * ("cannot be tested here" in counts)
+    return ["", "", "", f"held {counts['held']}/{counts.total()}{untestable}"]
 
 
 def _failure(path: Path) -> str:

@@ -35,20 +35,19 @@ class Batches:
         self._seeds, self._place = np.unique(list(seeds), return_inverse=True)
         self._number, self._blocks = -1, _Block(*(np.empty(0) for _ in _Block._fields))
 
-    def at(self, step: int, *, steps: int | None = None) -> Batch:
-        """The batch of a training step, from 0; `steps` pads every trial (default: to the longest one)."""
+    def at(self, step: int) -> Batch:
+        """The batch of a training step, from 0; every trial is padded to the longest possible one."""
         number, k = divmod(step, BLOCK)
         if number != self._number:
             drawn = [self._draw(str(seed), number) for seed in self._seeds]
             self._number, self._blocks = number, _Block(*map(np.stack, zip(*drawn, strict=True)))
         delays, directions, present = (rows[self._place, k] for rows in self._blocks)
-        length = steps or self.task.steps()
-        return self.task.batch(directions, Delays(*delays.T), present=present, steps=length)
+        return self.task.batch(directions, Delays(*delays.T), present=present, steps=self.task.steps())
 
     def _draw(self, seed: str, number: int) -> _Block:
         task, generator = self.task, numpy_generator(seed, "batches", number)
         ranges = (task.fixation, task.onset, task.delay)
         delays = [generator.integers(low, high, BLOCK, endpoint=True) for low, high in ranges]
-        directions = generator.uniform(0, 360, (BLOCK, self.trials, 2))
-        present = generator.uniform(size=(BLOCK, self.trials)) < task.distractor_probability
+        directions = 360 * generator.random((BLOCK, self.trials, 2), dtype=np.float32)
+        present = generator.random((BLOCK, self.trials), dtype=np.float32) < task.distractor_probability
         return _Block(np.stack(delays, axis=1), directions, present)

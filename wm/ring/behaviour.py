@@ -14,7 +14,7 @@ from __future__ import annotations
 __all__ = [
     "CHANCE_PERCENT", "COLUMNS", "DIFFERENCES_DEG", "ONSETS", "WRONG_ABOVE_DEG", "Classes", "Trials",
     "circular_mean", "classes", "difference_grid", "error_signal", "gate_course", "measure",
-    "run_trials", "summary", "table",
+    "run_trials", "summary", "table", "with_errors",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from .. import measured
 from ..train import torch_generator
+from .derived import networks as scored
 from .derived import saved_families
 from .evaluate import block_noise, task_of
 from .families import FAMILIES
@@ -48,6 +49,7 @@ COLUMNS = (
     "bias_45_deg", "bias_90_deg", "bias_135_deg", "gate_45", "gate_135", "signal_45", "signal_135",
 )  # fmt: skip
 """measurements of a network at one onset, see `summary`"""
+_ERRORS = ["network", "error_deg", "error_no_distractor_deg", "kept"]
 _ERROR_UNITS_DEG = 45.0  # reach of the preferences of error units around target + 90 and target + 270
 _TRIALS_AT_ONCE = 1024  # keeps the state of a step in the cache of the processor
 
@@ -243,5 +245,20 @@ def _rows(ensemble: Ensemble, pairs_deg: np.ndarray, device: str) -> pd.DataFram
 
 
 def table() -> pd.DataFrame:
-    """The shipped table, see `measure`. Raises `wm.store.DamagedFile` if it is missing."""
-    return measured.read("ring", "behaviour")
+    """The shipped table, see `measure`, with `kept` and the errors of each network (`with_errors`).
+
+    Raises `wm.store.DamagedFile` if a file is missing, ValueError if a network has no errors.
+    """
+    return with_errors(measured.read("ring", "behaviour"))
+
+
+def with_errors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a table of networks with `kept` and the errors of `derived.networks`, found by `network`.
+
+    Raises `wm.store.DamagedFile` if that table is missing, ValueError if it lacks a network.
+    """
+    found = rows.merge(scored()[_ERRORS], on="network", how="left", validate="many_to_one")
+    if found.kept.isna().any():
+        lost = ", ".join(found.network[found.kept.isna()].unique()[:3])
+        raise ValueError(f"networks.csv lacks {lost}: measure again with `wm states ring networks`")
+    return found.astype({"kept": bool})

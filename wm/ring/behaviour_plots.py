@@ -7,18 +7,19 @@ with the column `kept`, family -> a row for each network and onset.
 from __future__ import annotations
 
 __all__ = [
-    "PUBLISHED_CURVES", "SIGNATURES", "draw_bias", "draw_bias_of_one", "draw_gates", "draw_onsets",
-    "draw_pairs", "draw_published", "draw_signature", "separation", "signatures",
+    "PUBLISHED_CURVES", "SIGNATURES", "Separation", "draw_bias", "draw_bias_of_one", "draw_gates",
+    "draw_onsets", "draw_pairs", "draw_published", "draw_signature", "medians", "separation", "signatures",
 ]  # fmt: skip
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..estimate import mean_interval
+from ..estimate import expanded_percentiles, mean_interval
 from ..style import CHANCE, COLORS, LABELS, MARKERS
 from .behaviour import DIFFERENCES_DEG
 from .error_plots import draw_mean
@@ -41,6 +42,7 @@ SIGNATURES = {
     "bias at 135°\nlate (°)": ("bias_135_deg", 90, None),
 }
 """behavioural signatures: column, onset in steps, and column and onset of what is subtracted"""
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
 def signatures(rows: pd.DataFrame) -> pd.DataFrame:
@@ -52,33 +54,62 @@ def signatures(rows: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def separation(samples: Mapping[str, np.ndarray]) -> tuple[int, int]:
-    """How many pairs of families a single network tells apart, and of how many pairs.
+class Separation(NamedTuple):
+    """How many pairs of families are told apart, of how many, with a 95 % interval of the first."""
+
+    told: int
+    pairs: int
+    interval: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"{self.told}/{self.pairs} [{self.interval[0]}, {self.interval[1]}]"
+
+
+def separation(samples: Mapping[str, np.ndarray], *, draws: int = 500, seed: int = 0) -> Separation:
+    """How many pairs of families a single network tells apart, bootstrapped over networks.
 
     samples: family -> (network,). A pair is told apart if a random network of one lies above a random one of
-    the other with a chance of 95 % or more (area under the ROC curve).
+    the other with a chance of 95 % or more (area under the ROC curve), whichever is the higher; that the
+    direction is chosen on the same networks favours the count. Resampled networks are drawn by family.
     """
-    areas = []
-    for a, b in combinations(map(np.asarray, samples.values()), 2):
-        area = (a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean()
-        areas.append(max(area, 1 - area))
-    return int((np.array(areas) >= 0.95).sum()), len(areas)
+    generator = np.random.default_rng(seed)
+    own = [np.asarray(x, dtype=float)[None] for x in samples.values()]
+    again = [x[0, generator.integers(x.size, size=(draws, x.size))] for x in own]
+    pairs = list(combinations(range(len(own)), 2))
+    told = int(_told(own, pairs)[0])
+    low, high = expanded_percentiles(_told(again, pairs), min(x.size for x in own), 0.95)
+    return Separation(told, len(pairs), (min(told, round(low)), max(told, round(high))))
+
+
+def _told(samples: list[np.ndarray], pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Pairs told apart in each draw, (draw,); samples: (draw, network) of each family."""
+    count = np.zeros(len(samples[0]), dtype=int)
+    for i, j in pairs:
+        a, b = samples[i][:, :, None], samples[j][:, None]
+        area = (a > b).mean(axis=(1, 2)) + 0.5 * (a == b).mean(axis=(1, 2))
+        count += np.maximum(area, 1 - area) >= 0.95
+    return count
+
+
+def medians(tables: Mapping[str, pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Medians of all networks, (family, column and onset in ms); columns: name here -> in the rows."""
+    parts = {LABELS[f]: rows.groupby("onset")[list(columns.values())].median() for f, rows in tables.items()}
+    found = pd.concat(parts, names=["family"]).unstack("onset").rename(columns=DT_MS.__mul__, level=1)
+    return found.loc[list(parts)].rename(columns={old: new for new, old in columns.items()}, level=0)
 
 
 def draw_onsets(ax: Axes, tables: Mapping[str, pd.DataFrame], column: str) -> None:
     """A column of the table by time to the distractor, ms: mean of kept networks with 95 % interval.
 
-    The interval is cut at 0. Dotted: median of all networks.
+    The interval is cut at 0.
     """
     for family, rows in tables.items():
         kept = rows[rows.kept].pivot(index="network", columns="onset", values=column)
         time = kept.columns.to_numpy() * DT_MS
         ends = np.maximum([mean_interval(values) for values in kept.to_numpy().T], 0)
-        look = {"color": COLORS[family], "lw": 1, "marker": MARKERS[family], "markersize": 2.5}
+        look = {"color": COLORS[family], "lw": 1, "marker": MARKERS[family], "markersize": 2}
         ax.plot(time, kept.mean(), label=LABELS[family], **look)
         ax.fill_between(time, *ends.T, color=COLORS[family], alpha=0.2, lw=0)
-        median = rows.groupby("onset")[column].median()
-        ax.plot(time, median, color=COLORS[family], lw=0.7, ls=":")
     ax.set(xticks=(100, 300, 500, 900), xlabel="time to distractor (ms)")
 
 
@@ -86,8 +117,8 @@ def draw_published(ax: Axes, side: str) -> None:
     """Published points of an error panel, `near` or `far`: hollow, in the colour of their family."""
     for (family, where), curve in PUBLISHED_CURVES.items():
         if where == side:
-            look = {"mec": COLORS[family], "mfc": "white", "marker": MARKERS[family], "ls": "none"}
-            ax.plot(np.array(list(curve)) * DT_MS, list(curve.values()), markersize=5, zorder=4, **look)
+            look = {"mec": COLORS[family], "mfc": "none", "marker": MARKERS[family], "ls": "none"}
+            ax.plot(np.array(list(curve)) * DT_MS, list(curve.values()), markersize=5.5, zorder=4, **look)
 
 
 def draw_gates(ax: Axes, courses: Mapping[str, Mapping[int, np.ndarray]], *, target: int, onset: int) -> None:
@@ -126,19 +157,30 @@ def draw_pairs(ax: Axes, tables: Mapping[str, pd.DataFrame], columns: tuple[str,
     ax.set_xticks(1.6 * np.arange(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
 
 
-def draw_bias(ax: Axes, tables: Mapping[str, pd.DataFrame], onset: int) -> None:
-    """Error towards the distractor by its distance from the target, kept networks, 95 % intervals."""
-    x = np.array((0, *DIFFERENCES_DEG, 180))
+def draw_bias(ax: Axes, tables: Mapping[str, pd.DataFrame], onset: int, *, top: float = np.inf) -> None:
+    """Error towards the distractor by its distance from the target, kept networks, 95 % intervals.
+
+    Dashed: to 0 at 0 and 180 degrees, by symmetry, where nothing was measured. Means above `top` are written
+    there, at the edge.
+    """
+    x = np.array(DIFFERENCES_DEG)
     columns = [f"bias_{difference}_deg" for difference in DIFFERENCES_DEG]
     for family, rows in tables.items():
         values = rows[rows.kept & (rows.onset == onset)][columns].to_numpy()
-        means = np.array((0, *values.mean(axis=0), 0))
-        look = {"color": COLORS[family], "lw": 1, "marker": MARKERS[family], "markersize": 2.5}
+        means, color = values.mean(axis=0), COLORS[family]
+        look = {"color": color, "lw": 1, "marker": MARKERS[family], "markersize": 2.5}
         ax.plot(x, means, label=LABELS[family], **look)
-        for at, column in zip(DIFFERENCES_DEG, values.T, strict=True):
-            ax.vlines(at, *mean_interval(column), color=COLORS[family], lw=0.8)
+        for end, k in ((0, 0), (180, -1)):
+            ax.plot((end, x[k]), (0, means[k]), color=color, lw=0.7, ls=(0, (3, 3)))
+        for at, column in zip(x, values.T, strict=True):
+            ax.vlines(at, *mean_interval(column), color=color, lw=0.8)
+            if column.mean() > top:
+                text = f"{column.mean():.0f} \N{UPWARDS ARROW}"
+                ax.text(at, top, text, color=color, ha="center", va="top", fontsize=6, bbox=_PAPER)
     ax.axhline(0, **CHANCE)
     ax.set(xlim=(0, 180), xticks=range(0, 181, 45), xlabel="distractor $-$ target (°)")
+    if np.isfinite(top):
+        ax.set_ylim(top=top)
 
 
 def draw_bias_of_one(ax: Axes, difference_deg: np.ndarray, error_deg: np.ndarray, family: str) -> None:
@@ -157,21 +199,33 @@ def draw_signature(
 ) -> None:
     """One signature, a row per family: every kept network, and the mean with its 95 % interval.
 
-    Means beyond the limits are written at the edge.
+    Networks beyond the limits are ticks at the edge, means beyond them are written there. Below: `separation`
+    of all families, and of those other than `wmonly`.
     """
     for y, (family, values) in enumerate(samples.items()):
         spread = y + ((np.arange(len(values)) * 0.618034) % 1 - 0.5) * 0.4
-        look = {"marker": MARKERS[family], "color": COLORS[family], "s": 4, "lw": 0, "alpha": 0.45}
-        ax.scatter(values, spread, **look)
-        mean = np.mean(values)
-        if mean > limits[1]:
-            paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-            text = f"{mean:.0f} \N{RIGHTWARDS ARROW}"
-            ax.text(limits[1], y, text, ha="right", va="center", fontsize=6, bbox=paper)
-            continue
-        ax.plot(mean_interval(values), (y, y), color="black", lw=1.2, zorder=4)
-        ax.plot([mean], [y], color="black", marker="|", markersize=6, mew=1.4, zorder=4)
-    told, pairs = separation(samples)
-    ax.set_title(f"{name}\n{told} of {pairs} pairs", fontsize=6)
+        inside = (limits[0] <= values) & (values <= limits[1])
+        look = {"color": COLORS[family], "clip_on": False, "zorder": 3}
+        dots = {"marker": MARKERS[family], "s": 4, "lw": 0, "alpha": 0.45}
+        ax.scatter(values[inside], spread[inside], **look, **dots)
+        edge = np.clip(values, *limits)[~inside]
+        ax.scatter(edge, spread[~inside], marker="_", s=10, lw=0.4, **look)
+        _signature_mean(ax, y, values, limits)
+    others = {family: values for family, values in samples.items() if family != "wmonly"}
+    ax.set_title(name, fontsize=6)
+    ax.set_xlabel(f"{separation(samples)}\n{separation(others)}", fontsize=6)
     ax.axvline(0, **CHANCE)
     ax.set(xlim=limits, ylim=(len(samples) - 0.5, -0.5), yticks=range(len(samples)), yticklabels=[])
+
+
+def _signature_mean(ax: Axes, y: float, values: np.ndarray, limits: tuple[float, float]) -> None:
+    mean = np.mean(values)
+    if not limits[0] <= mean <= limits[1]:
+        text, x, ha = f"{mean:.0f} \N{RIGHTWARDS ARROW}", 0.93, "right"
+        if mean < limits[0]:
+            text, x, ha = f"\N{LEFTWARDS ARROW} {mean:.0f}", 0.07, "left"
+        look = {"ha": ha, "va": "center", "fontsize": 6, "bbox": _PAPER}
+        ax.text(x, y, text, transform=ax.get_yaxis_transform(), **look)
+        return
+    ax.plot(mean_interval(values), (y, y), color="black", lw=1.2, zorder=4)
+    ax.plot([mean], [y], color="black", marker="|", markersize=6, mew=1.4, zorder=4)

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from .. import store
+from ..device import check_found
 from ..train import environment, run, torch_generator
 from .evaluate import errors, task_of
 from .families import FAMILIES, RingConfig
@@ -49,12 +49,13 @@ def train(
     """
     config = family if isinstance(family, RingConfig) else family_config(family)
     seeds = _checked(config, range(networks) if seeds is None else seeds)
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda' was asked for, but this machine has no CUDA device: use device='cpu'")
+    check_found(device)
     if save and not overwrite:
         _refuse_to_replace(config, [_name(config, seed) for seed in seeds])
     learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
-    identity = asdict(config) | {"seeds": ",".join(seeds), "engine": learner.engine}
+    identity = asdict(config) | {
+        "seeds": ",".join(seeds), "engine": learner.engine, "device": learner.device.type,
+    }  # fmt: skip
     for _ in run(
         learner,
         config.updates,

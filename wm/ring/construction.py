@@ -8,7 +8,7 @@ import hashlib
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -141,9 +141,15 @@ def untrained(
     """Parameters and design of an ensemble before training.
 
     configs: one for all networks, or one for each; they may differ in what the design fixes: `scale`,
-    `shuffle_deg`, `stable_proportion`.
+    `shuffle_deg`, `stable_proportion`. ValueError if they differ in more.
     """
     if not isinstance(configs, RingConfig):
+        shared = {replace(each, scale=1.0, shuffle_deg=0, stable_proportion=1.0) for each in configs}
+        if len(shared) > 1 or FAMILIES[configs[0].family].trained_fully:
+            raise ValueError(
+                "networks that train together may differ in scale, shuffle_deg and stable_proportion alone, "
+                "in a hand-designed family"
+            )
         made = [untrained(config, [seed]) for config, seed in zip(configs, seeds, strict=True)]
         parameters = {name: torch.cat([first[name] for first, _ in made]) for name in made[0][0]}
         rows = zip(*(vars(fixed).values() for _, fixed in made), strict=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
+from ..claims import ENOUGH
 from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS, PUBLISHED
 from .correlations import bump
 from .error_plots import draw_mean
@@ -40,9 +41,9 @@ def draw_repeats(ax: Axes, rates: np.ndarray, preferred_deg: np.ndarray, target_
 
 
 def draw_map(ax: Axes, means: np.ndarray, *, limit: float) -> AxesImage:
-    """Mean r by stimulus - midpoint (y) and preference difference (x), from `correlation_map`.
+    """Mean r by target - midpoint (y) and preference difference (x), from `correlation_map`.
 
-    Above the black line the stimulus lies out of the flank, below it in-flank; at the line at a peak.
+    Above the black line the target lies out of the flank, below it in-flank; at the line at a peak.
     """
     look = {"origin": "lower", "extent": (0, 180, 0, 180), "aspect": "equal", "interpolation": "nearest"}
     image = ax.imshow(means, cmap=CMAPS["diverging"], vmin=-limit, vmax=limit, **look)
@@ -69,21 +70,49 @@ def draw_classes(
     ax.set_xlim(-0.5, len(columns) - 0.4)
 
 
-def draw_contrast(ax: Axes, tables: dict[str, pd.DataFrame], columns: tuple[str, ...]) -> None:
+def draw_contrast(
+    ax: Axes, tables: dict[str, pd.DataFrame], columns: tuple[str, ...], control: pd.DataFrame | None = None
+) -> None:
     """Out-flanks minus in-flank, a column per family: every network, mean of kept with its 95 % interval.
 
-    tables: family -> a row per network, with `kept`; columns: of the three classes, in their order.
+    tables: family -> a row per network, with `kept`; columns: of the three classes, in their order. Fewer
+    than 6 kept networks have a hollow mean without interval, their number beside it. control: made networks
+    without influence of the target, a grey column at the right, and its mean all across.
     """
     for x, (family, rows) in enumerate(tables.items()):
-        contrast = (rows[columns[2]] - rows[columns[0]]).to_numpy()
+        contrast = _contrast(rows, columns)
         kept = rows.kept.to_numpy()
-        spread = x + ((np.arange(len(rows)) * 0.618034) % 1 - 0.5) * 0.4
         look = {"marker": MARKERS[family], "edgecolor": COLORS[family], "lw": 0.5, "s": 6, "alpha": 0.7}
-        ax.scatter(spread[kept], contrast[kept], facecolor=COLORS[family], **look)
-        ax.scatter(spread[~kept], contrast[~kept], facecolor="none", **look)
-        draw_mean(ax, x + 0.35, contrast[kept])
+        for chosen, face in ((kept, COLORS[family]), (~kept, "none")):
+            ax.scatter((x + _spread(len(rows)))[chosen], contrast[chosen], facecolor=face, **look)
+        _mean(ax, x + 0.35, contrast[kept])
         ax.plot([x - 0.33], [np.median(contrast)], marker="_", color=COLORS[family], mew=1.4, markersize=5)
-    ax.axhline(0, **CHANCE)
     labels = [LABELS[family] for family in tables]
-    ax.set_xticks(range(len(tables)), labels, rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_xlim(-0.7, len(tables) - 0.3)
+    if control is not None:
+        labels.append("planted, no target")
+        floor = _contrast(control, columns)
+        at = len(tables) + _spread(len(floor))
+        ax.scatter(at, floor, color=COLORS["chance"], marker=".", s=6, lw=0, alpha=0.7)
+        draw_mean(ax, len(tables) + 0.35, floor)
+        ax.axhline(floor.mean(), **(CHANCE | {"linestyle": ":"}))
+    ax.axhline(0, **CHANCE)
+    ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.7, len(labels) - 0.3)
+
+
+def _contrast(rows: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+    return (rows[columns[2]] - rows[columns[0]]).to_numpy()
+
+
+def _spread(n: int) -> np.ndarray:
+    """Sideways places of n dots around 0, scattered evenly (golden ratio) and the same every time."""
+    return ((np.arange(n) * 0.618034) % 1 - 0.5) * 0.4
+
+
+def _mean(ax: Axes, x: float, samples: np.ndarray) -> None:
+    if len(samples) >= ENOUGH:
+        draw_mean(ax, x, samples)
+    elif len(samples):
+        ax.plot([x], [samples.mean()], marker="o", mfc="none", mec="black", markersize=3, mew=0.7, zorder=4)
+        look = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 5.5}
+        ax.annotate(f"n = {len(samples)}", (x, samples.mean()), (1, 3), **look)

@@ -6,7 +6,8 @@ activity that diffuses during the delay moves two units on different sides of it
 one side alike; so r is lowest in-flank, and highest out-flanks. `wm states ring correlations` writes, and
 `table` reads::
 
-    data_json/ring/correlations.csv     mean r of each class, a row per network, noise and window
+    data_json/ring/correlations.csv     mean r of each class, and how much the bump varies, a row per
+                                        network, noise and window
 
 Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figure 7.
 """
@@ -14,9 +15,9 @@ Source: Zahorodnii et al. 2025, bioRxiv 2025.03.17.643652, figure 7.
 from __future__ import annotations
 
 __all__ = [
-    "BIN_DEG", "CLASSES", "MATCHED", "NOISES", "RELEASED", "TARGETS_DEG", "WINDOWS", "bump",
-    "class_means", "correlation_map", "correlations", "flank", "matched_means", "measure", "planted_rates",
-    "released_means", "repeat_rates", "table",
+    "ANYWHERE_DEG", "BIN_DEG", "CLASSES", "MATCHED", "NOISES", "RELEASED", "TARGETS_DEG", "WINDOWS", "bump",
+    "bump_variation", "class_means", "correlation_map", "correlations", "flank", "matched_means", "measure",
+    "planted_means", "planted_rates", "released_means", "repeat_rates", "table",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ import torch
 
 from .. import measured
 from ..train import numpy_generator, torch_generator
+from .behaviour import with_errors
 from .derived import saved_families
 from .evaluate import block_noise, task_of
 from .families import FAMILIES
@@ -38,15 +40,18 @@ from .tuning import preferred_direction, record, ring_units, wrap
 CLASSES = ("in_flank", "peaks", "out_flanks")
 """classes of (pair, direction) in the order in which correlations rise; `flank` gives their index"""
 MATCHED, RELEASED = (tuple(f"{name}_{how}" for name in CLASSES) for how in ("matched", "released"))
+_MEASURED = (*CLASSES, *MATCHED, *RELEASED, "place_sd_deg", "size_cv")
 TARGETS_DEG = (0.0, 90.0, 180.0, 270.0)
 NOISES = (0.5, 0.1)
 """noise amplitudes: five times that of training, as published, and that of training"""
 WINDOWS = {"fixation": (0, 15), "delay": (45, 75)}
 """first step, and the step after the last: up to the target; from 200 ms after it to distractor onset"""
 PEAK_DEG = 7.5
+ANYWHERE_DEG = 1e4
+"""SD of the place of a planted bump with the same chance everywhere"""
 BIN_DEG = 15
 """width of the bins of `correlation_map`"""
-_STRATUM_DEG = 30  # of preference difference, in `matched_means`
+_STRATUM_DEG = 10  # of preference difference; 30 leave 0.025 of out - in where the target does nothing
 
 
 def flank(stimulus_deg: np.ndarray, first_deg: np.ndarray, second_deg: np.ndarray) -> np.ndarray:
@@ -89,8 +94,8 @@ def matched_means(r: np.ndarray, preferred_deg: np.ndarray, targets_deg: np.ndar
     """Class means (class,) as if every class had the same preference differences; else as `class_means`.
 
     Preferences in-flank lie further apart than others, and r depends on that even where there is no
-    stimulus. So classes are averaged within 30-degree steps of the difference, then over the steps that hold
-    all three classes, with equal weights; NaN if there are none.
+    target. So classes are averaged within 10-degree steps of the difference, then over the steps that hold
+    all three classes, with equal weights; NaN if there are none. See `planted_means`.
     """
     own, difference, values = _pairs(r, preferred_deg, targets_deg)
     stratum = np.minimum(difference // _STRATUM_DEG, 180 // _STRATUM_DEG - 1).astype(int)
@@ -145,6 +150,18 @@ def bump(rates: np.ndarray, preferred_deg: np.ndarray) -> tuple[np.ndarray, np.n
     return np.rad2deg(np.angle(vector)) % 360, np.abs(vector)
 
 
+def bump_variation(rates: np.ndarray, preferred_deg: np.ndarray, targets_deg: np.ndarray) -> np.ndarray:
+    """SD of the place of the bump about the targets (deg), and mean over them of SD / mean of its size, (2,).
+
+    rates: (direction, repeat, unit). NaN without units.
+    """
+    if not len(preferred_deg):
+        return np.full(2, np.nan)
+    place, size = bump(rates, preferred_deg)
+    away = wrap(place - np.asarray(targets_deg)[:, None])
+    return np.array((away.std(), (size.std(axis=1) / size.mean(axis=1)).mean()))
+
+
 def _pairs(r: np.ndarray, preferred_deg: np.ndarray, targets_deg: np.ndarray) -> tuple[np.ndarray, ...]:
     """Class, preference difference and r of each (direction, pair), flat."""
     preferred_deg = np.asarray(preferred_deg)
@@ -186,6 +203,19 @@ def planted_rates(
     return size * bump + noise * generator.normal(size=(*shape[:2], len(preferred_deg)))
 
 
+def planted_means(preferred_deg: np.ndarray, networks: int = 30, **variation) -> pd.DataFrame:
+    """`class_means` and `matched_means` of planted bumps, a row per made network: `CLASSES`, `MATCHED`.
+
+    variation: options of `planted_rates` but the seed. With the place `ANYWHERE_DEG` the target has no
+    influence: a control, what the classes are by themselves.
+    """
+    rows = []
+    for seed in range(networks):
+        r = correlations(planted_rates(preferred_deg, seed=seed, **variation))
+        rows.append(np.concatenate([f(r, preferred_deg, TARGETS_DEG) for f in (class_means, matched_means)]))
+    return pd.DataFrame(rows, columns=[*CLASSES, *MATCHED])
+
+
 def repeat_rates(
     ensemble: Ensemble,
     *,
@@ -225,9 +255,10 @@ def measure(
     """Measure the saved networks of these families (default: all that are saved) and write the table.
 
     Of each family the first `networks`. Columns: family, network, noise, window, pairs (of ring units), then
-    the results of `class_means`, `matched_means` and `released_means` (NaN where it cannot be used). Rows of
-    other families stay; returns those measured now. ValueError for an unknown family, or if there is nothing
-    to measure; what `wm.measured.Measuring.save` raises.
+    the results of `class_means`, `matched_means` and `released_means` (NaN where it cannot be used) and of
+    `bump_variation`: place_sd_deg, size_cv. Rows of other families stay; returns those measured now.
+    ValueError for an unknown family, or if there is nothing to measure; what `wm.measured.Measuring.save`
+    raises.
     """
     wanted = saved_families(families)
     options = {"device": device, "families": families, "repeats": repeats, "networks": networks}
@@ -254,13 +285,14 @@ def _rows(ensemble: Ensemble, repeats: int, device: str) -> list[dict]:
             r = correlations(rates[0][..., ring])
             plain, matched = (f(r, preferred, TARGETS_DEG) for f in (class_means, matched_means))
             released = released_means(r, preferred, TARGETS_DEG, ring) if listed else [np.nan] * 3
-            values = np.round((*plain, *matched, *released), 5)
+            varied = bump_variation(rates[0][..., ring], preferred, TARGETS_DEG)
+            values = np.round((*plain, *matched, *released, *varied), 5)
             about = {"family": ensemble.config.family, "network": ensemble.names[0], "noise": noise}
             about |= {"window": window, "pairs": pairs}
-            rows.append(about | dict(zip((*CLASSES, *MATCHED, *RELEASED), values, strict=True)))
+            rows.append(about | dict(zip(_MEASURED, values, strict=True)))
     return rows
 
 
 def table() -> pd.DataFrame:
-    """The shipped table, see `measure`. Raises `wm.store.DamagedFile` if it is missing."""
-    return measured.read("ring", "correlations")
+    """The shipped table, see `measure`, by `behaviour.with_errors`; raises what that does, or DamagedFile."""
+    return with_errors(measured.read("ring", "correlations"))

@@ -11,8 +11,8 @@ from __future__ import annotations
 __all__ = [
     "DELAY_TIMES", "GO", "LONG_TIMES", "OFFSET", "ONSET", "TARGETS", "Manifold", "Tangent", "activations",
     "circular_spread", "decoded", "delay_decoders", "diffusion", "displacement", "drift", "equal_angles",
-    "manifold", "noisy_delay", "on_ring", "push_plane_angles", "pushes", "ring_starts", "tangent_angles",
-    "tangents",
+    "manifold", "noisy_delay", "on_ring", "push_plane_angles", "pushes", "random_plane_angles", "ring_starts",
+    "tangent_angles", "tangents",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -206,6 +206,17 @@ def push_plane_angles(push: np.ndarray, axes: np.ndarray) -> np.ndarray:
     planes = np.linalg.svd(centred, full_matrices=False)[2][:, :2]
     pairs = zip(planes, axes[:, :2], strict=True)
     return np.rad2deg([principal_angles(plane, memory) for plane, memory in pairs])
+
+
+def random_plane_angles(units: int, draws: int = 10000, seed: int = 0) -> np.ndarray:
+    """Smaller principal angle, deg, of two random planes in the space of `units`: (draw,).
+
+    What chance gives for the first of `push_plane_angles`. One plane may be that of the first two axes, as
+    directions are all alike; the two rows that the other has there hold the cosines.
+    """
+    planes = np.linalg.qr(np.random.default_rng(seed).standard_normal((draws, units, 2)))[0]
+    cosines = np.linalg.svd(planes[:, :2], compute_uv=False)[:, 0]
+    return np.rad2deg(np.arccos(np.minimum(cosines, 1)))
 
 
 class Tangent(NamedTuple):

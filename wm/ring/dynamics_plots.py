@@ -7,8 +7,9 @@ tables and curves from `wm.ring.dynamics_table`.
 from __future__ import annotations
 
 __all__ = [
-    "NAMES", "draw_counts", "draw_cross_time", "draw_curves", "draw_drift_field", "draw_medians",
-    "draw_portrait", "draw_predictors", "draw_scatter", "family_legend", "portrait_legend",
+    "NAMES", "correlation_table", "draw_counts", "draw_cross_time", "draw_curves", "draw_drift_field",
+    "draw_medians", "draw_portrait", "draw_predictors", "draw_random_planes", "draw_scatter", "family_legend",
+    "portrait_legend",
 ]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +24,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
-from ..estimate import Estimate, mean_interval
-from ..style import COLORS, LABELS, MARKERS
+from ..estimate import Estimate
+from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS
 from .dynamics_portrait import KINDS, Portrait
-from .dynamics_table import cross_map, curve
+from .dynamics_table import cross_map, curve, middle
 
 NAMES = {
     "dimension_delay": "dimension, delay",
@@ -57,6 +58,7 @@ _POINTS = {
     "saddle": {"marker": "o", "facecolor": "white", "edgecolor": "black", "s": 9, "lw": 0.5, "zorder": 5},
     "slow": {"marker": "x", "color": "#606060", "s": 8, "lw": 0.6, "zorder": 4},
 }
+_SPEEDS = (-100, -10, -1, 0, 1, 10, 100)
 _CROWDED = 50  # more points than this are drawn small
 _GAP = 0.5  # neighbouring targets farther apart than this, in radii, are not joined: the ring is torn there
 
@@ -117,7 +119,10 @@ def portrait_legend(fig: Figure, **place) -> None:
 
 
 def draw_drift_field(ax: Axes, portrait: Portrait, color: str) -> None:
-    """Velocity of the remembered angle against the angle, with the fixed points found, at velocity 0."""
+    """Velocity of the remembered angle against the angle, with the fixed points found, at velocity 0.
+
+    The axis is linear to 1 deg/s either way and logarithmic beyond; the largest speed is written out.
+    """
     order = np.argsort(portrait.field_deg)
     ax.axhline(0, color="#B0B0B0", lw=0.6)
     ax.plot(portrait.field_deg[order], portrait.velocity[order], color=color, lw=1)
@@ -125,6 +130,11 @@ def draw_drift_field(ax: Axes, portrait: Portrait, color: str) -> None:
         angles = portrait.points_deg[portrait.kinds == kind]
         if len(portrait.kinds) <= _CROWDED:
             ax.scatter(angles, np.zeros_like(angles), **_POINTS[kind], clip_on=False)
+    text = f"at most {np.abs(portrait.velocity).max():.1f}°/s"
+    ax.text(0.5, 0.98, text, transform=ax.transAxes, ha="center", va="top", fontsize=6)
+    ax.set_yscale("symlog", linthresh=1)
+    ax.set_yticks(_SPEEDS, [f"{speed}".replace("-", "−") for speed in _SPEEDS])
+    ax.minorticks_off()
     ax.set(xlim=(0, 360), xticks=(0, 180, 360), xlabel="remembered angle (°)")
 
 
@@ -148,20 +158,24 @@ def draw_scatter(
         look = {"marker": MARKERS[family], "color": COLORS[family]}
         ax.scatter(rows[x], rows[y], s=5, alpha=0.35, linewidths=0, **look)
         if mean and len(rows) > 1:
-            spans = [_mean_span(rows[column], axis in log) for column, axis in ((x, "x"), (y, "y"))]
-            (across, x_error), (up, y_error) = spans
+            spans = [middle(rows[column], axis in log) for column, axis in ((x, "x"), (y, "y"))]
+            (across, up), (x_error, y_error) = np.transpose(spans)[0], map(_lengths, spans)
             bars = {"ecolor": "black", "elinewidth": 0.7, "mec": "black", "mew": 0.5, "markersize": 5}
             ax.errorbar(across, up, xerr=x_error, yerr=y_error, **look, **bars, ls="none", zorder=5)
     scales = {f"{axis}scale": "log" for axis in log}
     ax.set(xlabel=NAMES.get(x, x), ylabel=NAMES.get(y, y), **scales)
 
 
-def _mean_span(values: pd.Series, log: bool) -> tuple[float, list[list[float]]]:
-    """Mean and the lengths of its 95 % interval below and above; geometric, of what is above 0, if log."""
-    values = np.log(values[values > 0]) if log else values
-    ends = np.array([np.mean(values), *mean_interval(values)])
-    middle, low, high = np.exp(ends) if log else ends
-    return middle, [[middle - low], [high - middle]]
+def _lengths(span: tuple[float, float, float]) -> list[list[float]]:
+    """How far an interval reaches below and above its mean."""
+    mean, low, high = span
+    return [[mean - low], [high - mean]]
+
+
+def draw_random_planes(ax: Axes, angles_deg: np.ndarray) -> None:
+    """Upright band that holds 95 % of angles (draw,) between random planes, and their mean."""
+    ax.axvspan(*np.percentile(angles_deg, (2.5, 97.5)), color="#ECECEC", lw=0, zorder=0)
+    ax.axvline(angles_deg.mean(), **CHANCE)
 
 
 def family_legend(ax: Axes, families: Sequence[str], **place) -> None:
@@ -207,13 +221,16 @@ def draw_curves(ax: Axes, curves: pd.DataFrame, families: Sequence[str], name: s
 
 
 def draw_cross_time(ax: Axes, curves: pd.DataFrame, family: str) -> AxesImage:
-    """Error of the decoder fitted at one time (down) and read at another (across); 90 degrees is chance."""
+    """Mean error of the decoder fitted at one time (up) and read at another (across).
+
+    White is chance, 90 degrees. Below it (blue) the decoder points towards the target, above it (red) away
+    from it: the code is inverted, perfectly so at 180 degrees.
+    """
     times, error = cross_map(curves, family)
     half = (times[1] - times[0]) / 2
     ends = (times[0] - half, times[-1] + half)
-    image = ax.imshow(
-        error, origin="lower", extent=ends * 2, vmin=0, vmax=90, cmap=colormaps["viridis_r"].resampled(18)
-    )
+    look = {"vmin": 0, "vmax": 180, "cmap": colormaps[CMAPS["diverging"]].resampled(36)}  # 90 in the middle
+    image = ax.imshow(error, origin="lower", extent=ends * 2, **look)
     for start, event in ((600, "distractor"), (1500, "go")):
         ax.axvline(start, color=COLORS[event], lw=0.9)
         ax.axhline(start, color=COLORS[event], lw=0.9)
@@ -222,21 +239,38 @@ def draw_cross_time(ax: Axes, curves: pd.DataFrame, family: str) -> AxesImage:
 
 
 def draw_predictors(
-    ax: Axes, correlations: Mapping[str, Mapping[str, Estimate]], colors: Mapping[str, str]
+    ax: Axes, correlations: Mapping[str, Mapping[str, Estimate]], looks: Mapping[str, Mapping]
 ) -> None:
     """Rank correlations of measures with an error, with 95 % intervals over networks.
 
-    correlations: group of networks -> measure -> estimate; the first group is ranked. colors: by group.
+    correlations: group of networks -> measure -> estimate; the first group is ranked. looks: by group,
+    `color` and other properties of its markers. The key tells the number of networks in each group.
     """
     first = next(iter(correlations.values()))
     ranked = sorted(first, key=lambda name: abs(first[name].ours))
+    handles = {}
     for k, (group, estimates) in enumerate(correlations.items()):
+        look = {"marker": "o", "markersize": 3, "mew": 0.7} | looks[group]
         for row, name in enumerate(ranked):
-            y = row - 0.3 * k / max(len(correlations) - 1, 1) + 0.15
-            ax.hlines(y, *estimates[name].interval95, color=colors[group], lw=0.9)
-            ax.plot(estimates[name].ours, y, color=colors[group], marker="o", markersize=2.5)
+            y = row - 0.5 * k / max(len(correlations) - 1, 1) + 0.25
+            ax.hlines(y, *estimates[name].interval95, color=look["color"], lw=0.9)
+            ax.plot(estimates[name].ours, y, **look)
+        networks = max(one.n_networks for one in estimates.values())
+        handles[f"{group} ({networks})"] = Line2D([], [], **look)
     ax.axvline(0, color="#B0B0B0", lw=0.6)
-    handles = [Line2D([], [], color=colors[group], marker="o", markersize=2.5) for group in correlations]
-    ax.legend(handles, list(correlations), ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    ax.legend(handles.values(), handles, ncols=3, loc="upper right", bbox_to_anchor=(1.05, -0.09))
     ax.set_yticks(range(len(ranked)), [NAMES.get(name, name) for name in ranked])
     ax.set(xlim=(-1, 1), ylim=(-0.6, len(ranked) - 0.4))
+
+
+def correlation_table(correlations: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """The same as text, a column for each group; with n where a measure lacks networks of its group."""
+    columns = {}
+    for group, estimates in correlations.items():
+        whole = max(one.n_networks for one in estimates.values())
+        columns[f"{group} (n = {whole})"] = {
+            NAMES.get(name, name): "{:+.2f} [{:+.2f}, {:+.2f}]".format(one.ours, *one.interval95)
+            + (f", n = {one.n_networks}" if one.n_networks < whole else "")
+            for name, one in estimates.items()
+        }
+    return pd.DataFrame(columns)

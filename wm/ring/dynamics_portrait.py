@@ -6,13 +6,15 @@ height is the length of what leaves the plane, in the same units.
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "Portrait", "portrait"]
+__all__ = ["KINDS", "Portrait", "caption", "example", "portrait"]
 
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from . import dynamics
+from .derived import KEPT_BELOW_DEG
 from .dynamics_table import ring_points
 from .fixed_points import FixedPoints
 from .library import Ensemble
@@ -85,6 +87,29 @@ def portrait(ensemble: Ensemble, *, offset_deg: float = 90.0, shown: int = 6) ->
         path_ms=(np.array(_AWAY) - dynamics.ONSET) * DT_MS,
         angle_deg=float(dynamics.push_plane_angles(push, ring.axes)[0, 0]),
     )
+
+
+def example(table: pd.DataFrame, family: str, seed: int = -1) -> pd.Series:
+    """The row of network `<family>-<seed>`; below 0 that of the first kept one, or of the first if none is.
+
+    table: of `dynamics_table.table`. Raises ValueError for a seed that the family does not have.
+    """
+    rows = table[table.family == family]
+    if seed < 0:
+        return rows.loc[rows.kept.idxmax()]
+    wanted = rows[rows.network == f"{family}-{seed:02d}"]
+    if wanted.empty:
+        raise ValueError(f"seed {seed}: {family} has {rows.network.min()} to {rows.network.max()}")
+    return wanted.iloc[0]
+
+
+def caption(row: pd.Series) -> str:
+    """A network's name, its error, and if it is not kept; or the error that it is kept by, if another."""
+    text = f"{row.network}, error {row.error_deg:.1f}°"
+    if not row.kept:
+        return f"{text}, not kept"
+    alone = f" ({row.error_no_distractor_deg:.1f}° without)" if row.error_deg > KEPT_BELOW_DEG else ""
+    return text + alone
 
 
 def _kinds(points: FixedPoints) -> np.ndarray:

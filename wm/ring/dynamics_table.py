@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "COLUMNS", "CROSS_TIMES", "CURVES", "CrossTime", "correlations", "cross_map", "cross_time_errors",
-    "curve", "curves", "measure", "measure_family", "ring_points", "table",
+    "COLUMNS", "CROSS_TIMES", "CURVES", "CrossTime", "averages", "correlations", "cross_map",
+    "cross_time_errors", "curve", "curves", "measure", "measure_family", "middle", "ring_points", "table",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -251,20 +251,41 @@ def cross_map(rows: pd.DataFrame, family: str) -> tuple[np.ndarray, np.ndarray]:
     return square.index.to_numpy(), square.to_numpy()
 
 
+def middle(values: pd.Series, log: bool = False) -> tuple[float, float, float]:
+    """Mean and its 95 % t-interval; log: the geometric mean, of the values above 0."""
+    ends = np.log(values[values > 0]) if log else values
+    ends = np.array([np.mean(ends), *_interval(np.asarray(ends))])
+    return tuple(np.exp(ends) if log else ends)
+
+
+def averages(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Both means of a column with 95 % intervals, its median and range: a row for each family.
+
+    `not above 0` counts the networks that the geometric mean leaves out.
+    """
+    found = {}
+    for family, values in rows.groupby("family", sort=False)[column]:
+        means = ("{:.3g} [{:.3g}, {:.3g}]".format(*middle(values, log)) for log in (False, True))
+        found[family] = (*means, values.median(), values.min(), values.max(), (values <= 0).sum())
+    names = ["mean", "geometric mean", "median", "least", "largest", "not above 0"]
+    return pd.DataFrame.from_dict(found, orient="index", columns=names)
+
+
 def correlations(
     rows: pd.DataFrame, columns: Sequence[str], score: str = "error_deg", draws: int = 2000, seed: int = 0
 ) -> dict[str, Estimate]:
     """Spearman's rank correlation of each column with `score` over the networks of `rows`.
 
-    `wm.estimate.rank_correlation` for many columns at once: the same networks are drawn for all of them.
+    `wm.estimate.rank_correlation` for many columns at once: the same networks are drawn for all of them. A
+    network without a value is left out of that column only, and not counted in its `n_networks`.
     """
-    networks = len(rows)
-    drawn = np.random.default_rng(seed).integers(networks, size=(draws, networks))
-    drawn = np.concatenate([np.arange(networks)[None], drawn])  # the first row is all of them
-    y = _standard_ranks(rows[score].to_numpy()[drawn])
     found = {}
     for column in columns:
-        r = (_standard_ranks(rows[column].to_numpy()[drawn]) * y).sum(axis=1)
+        own = rows[[column, score]].dropna()
+        networks = len(own)
+        drawn = np.random.default_rng(seed).integers(networks, size=(draws, networks))
+        drawn = np.concatenate([np.arange(networks)[None], drawn])  # the first row is all of them
+        r = np.prod([_standard_ranks(own[name].to_numpy()[drawn]) for name in (column, score)], axis=0).sum(1)
         levels = (expanded_percentiles(r[1:], networks, level) for level in (0.90, 0.95))
         found[column] = Estimate(float(r[0]), *levels, networks)
     return found

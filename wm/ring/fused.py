@@ -5,14 +5,17 @@
 with the recurrence of `wm.ring.network`. The input is constant between two events, so a trial is six segments
 between the marks 0, target on and off, distractor on and off, go cue on and off, each with one drive U x + b.
 Every network ends with its own trial: nothing is padded. The noise is a pure function of the network's key,
-the training step and the place, so it is the same in any ensemble and after any interruption.
+the training step and the place, so it is the same in any ensemble and after any interruption; that of the CPU
+and that of CUDA differ.
 
 The kernels are in `fused_cpu` (numba) and `fused_cuda` (Triton); `wm.ring.gradient` is the reference.
 """
 
 from __future__ import annotations
 
-__all__ = ["Gradients", "fused_loss", "keys_of", "marks_of", "segment_drives", "supported"]
+__all__ = [
+    "Gradients", "checked", "fused_loss", "keys_of", "marks_of", "segment_drives", "spoiled", "supported",
+]  # fmt: skip
 
 import importlib.util
 from collections.abc import Sequence
@@ -29,6 +32,8 @@ from .task import Batch
 
 LARGEST_FULL = 128
 """units of a full recurrence that fit a multiprocessor together with a network's state"""
+LARGEST_LOW_RANK = 2048
+"""units of which a thread can hold its share"""
 # target, distractor, go cue, bias: which of them drive the six segments
 _EVENTS = ((0, 0, 0, 1), (1, 0, 0, 1), (0, 0, 0, 1), (0, 1, 0, 1), (0, 0, 0, 1), (0, 0, 1, 1))
 
@@ -53,7 +58,9 @@ def supported(config: RingConfig, device: torch.device) -> bool:
     if device.type == "cpu":
         return True
     full = FAMILIES[config.family].trained_fully or config.exponent > 1
-    return bool(importlib.util.find_spec("triton")) and not (full and config.units > LARGEST_FULL)
+    fits = config.units <= (LARGEST_FULL if full else LARGEST_LOW_RANK)
+    storable = config.noise == 0 or 1e-3 <= config.noise <= 1e3  # as float16
+    return bool(importlib.util.find_spec("triton")) and fits and storable
 
 
 def keys_of(seeds: Sequence[str]) -> Tensor:
@@ -68,6 +75,21 @@ def marks_of(batch: Batch) -> Tensor:
     return torch.from_numpy(np.stack(steps, axis=1).astype(np.int32))
 
 
+def checked(marks: Tensor) -> Tensor:
+    """Marks (network, 7) as given; ValueError if they are out of order or there is no go cue."""
+    if marks[:, 0].any() or (marks.diff(dim=1) < 0).any() or (marks[:, 5] == marks[:, 6]).any():
+        raise ValueError(f"marks must rise from 0, with at least one go-cue step: got {marks.tolist()}")
+    return marks
+
+
+def spoiled(*tensors: Tensor) -> Tensor:
+    """0 for each network, (network,), but NaN where any of its numbers is not finite.
+
+    Added to the loss, since a rectifier can hide an infinite weight.
+    """
+    return 0 * sum(each.detach().flatten(1).sum(1) for each in tensors)
+
+
 def segment_drives(weights: Weights, patterns: Tensor) -> Tensor:
     """Drive U x + b of each segment, (network, 6, trial, unit), from patterns (network, 3, trial, input)."""
     drives = event_drive(weights, patterns)
@@ -80,18 +102,20 @@ def fused_loss(
 ) -> Tensor:
     """Loss (network,), differentiable in the drives, the read-out and `left` or `recurrent`.
 
-    drives: (network, 6, trial, unit) of `segment_drives`; marks: (network, 7); targets: (network, trial, 2);
-    noise: standard deviation; keys: (network,) of `keys_of`; step: of the training.
+    drives: (network, 6, trial, unit) of `segment_drives`; marks: (network, 7) of `marks_of`, on the CPU;
+    targets: (network, trial, 2); noise: standard deviation; keys: (network,) of `keys_of`, on the device of
+    the drives; step: of the training. The fixed `right` gets no gradient. NaN for a network with a number
+    that is not finite. Raises ValueError for marks out of order.
     """
     left, right = (weights.recurrent, None) if weights.left is None else (weights.left, weights.right)
     options = {
         "right": None if right is None else right.contiguous(), "noise": noise, "keys": keys, "step": step,
         "rectified": weights.nonlinearity == "retanh",
     }  # fmt: skip
-    return _Fused.apply(drives, weights.readout, left, marks, targets, options)
+    return _Loss.apply(drives, weights.readout, left, marks, targets.contiguous(), options)
 
 
-class _Fused(torch.autograd.Function):
+class _Loss(torch.autograd.Function):
     """Each loss belongs to one network, so its gradients are known before anyone asks for them."""
 
     @staticmethod

@@ -18,7 +18,7 @@ from numpy import float32, uint64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .fused import Gradients
+from .fused import Gradients, checked, spoiled
 from .fused_lanes import LANES, ROW, SLOTS, fill
 from .fused_passes import Buffers, Matrices, Rule, network
 from .network import TAU
@@ -51,9 +51,7 @@ def gradients(
     a time. A weight or drive that is not finite gives a loss of NaN. Raises ValueError if the marks are out
     of order or there is no go cue.
     """
-    marks = np.asarray(marks).astype(np.int64)
-    if marks[:, 0].any() or (np.diff(marks) < 0).any() or (marks[:, 5] == marks[:, 6]).any():
-        raise ValueError(f"marks must rise from 0, with at least one go-cue step: got {marks.tolist()}")
+    marks = checked(marks).numpy().astype(np.int64)
     networks, _, trials, units = drives.shape
     matrices = _matrices(readout, left, right)
     sizes = padded, rows = _fours(units), _fours(left.shape[-1])
@@ -72,10 +70,9 @@ def gradients(
         loss[k] = network(own.work, m, marks[k].astype(np.uint64), rules[k], arrays)
 
     _each(run, networks)
-    total = sum(x.detach().double().flatten(1).sum(1) for x in (drives, readout, left))
     to_readout = torch.from_numpy(to_readout).view(networks, 2, padded)[..., :units].contiguous()
     to_left = torch.from_numpy(to_left).view(networks, padded, rows)[:, :units, : left.shape[-1]] / TAU
-    loss = (torch.from_numpy(loss) + 0 * total).float()  # 0 times what is not finite is NaN
+    loss = torch.from_numpy(loss).float() + spoiled(drives, readout, left)
     return Gradients(loss, _unblocked(to_drives, drives.shape), to_readout, to_left)
 
 

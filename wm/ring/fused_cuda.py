@@ -2,8 +2,8 @@
 
 A program of the grid keeps one network and a few of its trials from the first step to the last: the state
 stays in registers, the weights in registers or shared memory, and only rates pass through memory. A low-rank
-recurrence (hand-designed, exponent 1) needs no barrier, as a warp holds all units of its trials; a full one
-runs on the matrix units, each float32 factor split into parts whose products are added (see `PRECISION`).
+recurrence (hand-designed, exponent 1) needs no barrier up to 128 units, as a warp holds all of them; a full
+one runs on the matrix units, each float32 factor split into parts whose products are added (see `PRECISION`).
 Everything else is float32, but for the noise, which is rounded to float16 once for both passes.
 
 Written in Triton, which comes with the CUDA builds of torch and compiles for the card at hand.
@@ -11,7 +11,7 @@ Written in Triton, which comes with the CUDA builds of torch and compiles for th
 
 from __future__ import annotations
 
-__all__ = ["gradients", "normals"]
+__all__ = ["gradients", "scaled_normals"]
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ import triton
 from torch import Tensor
 
 from . import fused_kernels as kernels
-from .fused import Gradients
+from .fused import Gradients, checked, spoiled
 from .network import TAU
 from .task import sent
 
@@ -41,7 +41,9 @@ LOW_RANK = Launch(trials=4, warps=1)
 FULL = Launch(trials=16, warps=4)
 
 
-def normals(keys: Tensor, step: int, steps: int, trials: int, units: int, *, noise: float = 1.0) -> Tensor:
+def scaled_normals(
+    keys: Tensor, step: int, steps: int, trials: int, units: int, *, noise: float
+) -> Tensor:
     """The scaled noise of one training step, (network, time, trial, unit) float16.
 
     A pure function of each network's key (network,) int64, the training step and the place.
@@ -49,7 +51,8 @@ def normals(keys: Tensor, step: int, steps: int, trials: int, units: int, *, noi
     drawn = torch.empty((len(keys), steps, trials, units), device=keys.device, dtype=torch.float16)
     cells = steps * trials * units
     grid = (len(keys), triton.cdiv(cells, 4 * _DRAWN))
-    kernels.draw[grid](keys, drawn, step, cells, noise, ROUNDS=_ROUNDS, BLOCK=_DRAWN)
+    with torch.cuda.device_of(drawn):  # Triton starts on the current device
+        kernels.draw[grid](keys, drawn, step, cells, noise, ROUNDS=_ROUNDS, BLOCK=_DRAWN)
     return drawn
 
 
@@ -63,7 +66,7 @@ def gradients(
     readout: (network, 2, unit); left, right: (network, unit, rank), or the full matrix and None.
     """
     networks, _, trials, units = drives.shape
-    length, rank = int(marks[:, -1].max()), 0 if right is None else right.shape[-1]
+    length, rank = int(checked(marks)[:, -1].max()), 0 if right is None else right.shape[-1]
     launch = LOW_RANK if rank else FULL
     parts, padded = triton.cdiv(trials, launch.trials), max(16, triton.next_power_of_2(units))
 
@@ -72,7 +75,7 @@ def gradients(
 
     go = int((marks[:, -1] - marks[:, -2]).max())
     marks = sent(marks.numpy(), drives.device, marks.dtype)
-    drawn = normals(keys, step, length, trials, units, noise=noise)
+    drawn = scaled_normals(keys, step, length, trials, units, noise=noise)
     rates, seen = empty(*drawn.shape), empty(networks, length, rank, trials)
     deltas = rates if rank else torch.empty_like(rates)
     errors, loss = empty(networks, go, trials, 2), empty(networks, parts)
@@ -85,13 +88,16 @@ def gradients(
     }  # fmt: skip
     right = left if right is None else right
     grid = (networks, parts)
-    kernels.forward[grid](
-        drives, drawn, left, right, readout, marks, targets, rates, seen, errors, loss, g_readout, **common
-    )
-    kernels.backward[grid](
-        drawn, left, right, readout, marks, rates, seen, errors, deltas, g_drives, g_left, **common
-    )
+    with torch.cuda.device_of(drives):
+        kernels.forward[grid](
+            drives, drawn, left, right, readout, marks, targets, rates, seen, errors, loss, g_readout,
+            **common,
+        )
+        kernels.backward[grid](
+            drawn, left, right, readout, marks, rates, seen, errors, deltas, g_drives, g_left, **common
+        )
+    loss = loss.sum(1) + spoiled(drives, readout, left)
     if rank:
-        return Gradients(loss.sum(1), g_drives, g_readout.sum(1), g_left.sum(1))
+        return Gradients(loss, g_drives, g_readout.sum(1), g_left.sum(1))
     full = torch.bmm(deltas[:, 1:].flatten(1, 2).mT, rates[:, :-1].flatten(1, 2)) / TAU
-    return Gradients(loss.sum(1), g_drives, g_readout.sum(1), full)
+    return Gradients(loss, g_drives, g_readout.sum(1), full)

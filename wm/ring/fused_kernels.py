@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["step"])  # it is another one every time
 def draw(keys, noise, step, cells, STD, ROUNDS: tl.constexpr, BLOCK: tl.constexpr):
     """Four normals a counter: Philox of (key of the network; place, training step), then Box-Muller."""
     network = tl.program_id(0).to(tl.int64)
@@ -79,7 +79,7 @@ def _factors(one, other, network, unit, units, there, row_step, column_step, RAN
         return (), tl.load(other + place, mask=there[:, None] & there[None, :], other=0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["length"])
 def forward(
     drives, noise, left, right, readout, marks, targets, rates, seen_all, errors, losses, grad_readout,
     length, trials, units, go, KEEP,
@@ -117,7 +117,7 @@ def forward(
     g0 = tl.zeros((TRIALS, UNITS), tl.float32)
     g1 = tl.zeros((TRIALS, UNITS), tl.float32)
     start = tl.load(marks + 5)
-    share = 1.0 / (trials * go)
+    share = 1.0 / (trials * (tl.load(marks + 6) - start))
     for t in range(start, tl.load(marks + 6)):
         a, h = _step(
             a, h, t, drive, first, second, noise, rates, seen_all, cell, inside, trial, here, plane, trials,
@@ -156,7 +156,7 @@ def _answered(errors, v0, v1, here):
     return d0[:, None] * v0[None, :] + d1[:, None] * v1[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["length"])
 def backward(
     noise, left, right, readout, marks, rates, seen_all, errors, deltas, grad_drives, grad_left,
     length, trials, units, go, KEEP,

@@ -36,7 +36,8 @@ class RingLearner:
            + l2 * sum of squared trainables + activity * mean squared rate of the trial
     Networks share nothing: seeds[k] alone decides initial weights, shifts, batches and noise of network k.
     Two engines compute the gradient: `fused`, the kernels of `wm.ring.fused`, and `eager`, loops of torch
-    operations, which has everything that the kernels lack (see `fused.supported`). Their noise differs.
+    operations, which has everything that the kernels lack (see `fused.supported`). Their noise differs, and
+    so does that of the CPU and of CUDA.
     task: in place of the one of the configuration; start: parameters and design, in place of `untrained`;
     monitor: whether the error is measured every 50 updates.
     """
@@ -71,8 +72,8 @@ class RingLearner:
         self.frozen = torch.zeros(len(self.seeds), dtype=torch.bool, device=device)
         self.best_mse = np.full(len(self.seeds), np.inf)
         self.monitored_deg = np.full(len(self.seeds), 180.0)
-        engine = _Fused if self.engine == "fused" else _Eager
-        self._loss_of = engine(config, self.seeds, self.device)
+        kind = _Fused if self.engine == "fused" else _Eager
+        self._loss_of = kind(config, self.seeds, self.device)
         self._batches = Batches(self.task, self.seeds, config.trials)
         self._monitor = [torch_generator(seed, "monitor", device=device) for seed in self.seeds]
     def weights(self) -> Weights:
@@ -100,6 +101,7 @@ class RingLearner:
         """Everything that the next update depends on."""
         return {
             "step": self.step,
+            "engine": self.engine,
             "parameters": {name: value.detach() for name, value in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
             "frozen": self.frozen,
@@ -109,7 +111,9 @@ class RingLearner:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()` of a learner with the same config, seeds and engine."""
+        """Continue from a state of the same config, seeds and engine; ValueError for another engine."""
+        if state["engine"] != self.engine:
+            raise ValueError(f"the state is of the {state['engine']} engine, this learner has {self.engine}")
         self.step = state["step"]
         with torch.no_grad():
             for name, value in self.parameters.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "draw_answers", "draw_challenge", "draw_legend", "draw_live", "draw_scale", "draw_tolerances",
-    "summary", "summary_errors",
+    "summary", "summary_beyond", "summary_errors",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -33,12 +33,13 @@ from .task import DT_MS
 
 _LIMITS = (1.2, 150)
 _ORDER = (*CHALLENGES, "units")
+_STANDARD = {"color": "black", "lw": 0.6, "ls": "-."}
 
 
 def draw_challenge(ax: Axes, measured: pd.DataFrame, challenge: str, families: Sequence[str]) -> None:
     """Mean error over networks against level, a line per family with its 95 % t-interval; log error axis.
 
-    Vertical line: the standard condition. Horizontal: chance (dashed) and 15 degrees (dotted).
+    Vertical line (dash-dotted): the standard condition. Horizontal: chance (dashed) and 15 degrees (dotted).
     """
     about = CHALLENGES.get(challenge, UNITS)
     measured_here = set(measured.family[measured.challenge == challenge])
@@ -56,7 +57,7 @@ def draw_challenge(ax: Axes, measured: pd.DataFrame, challenge: str, families: S
             locate(places)
         ax.xaxis.set_major_formatter(ScalarFormatter())
     else:
-        ax.axvline(about.standard, color="black", lw=0.6, ls=(0, (1, 2)), zorder=0.4)
+        ax.axvline(about.standard, **_STANDARD, zorder=0.4)
     ax.set(xlabel=about.axis, ylim=_LIMITS)
     ax.set_title(about.title, loc="left")
 
@@ -78,30 +79,43 @@ def draw_legend(fig: Figure, families: Sequence[str]) -> None:
     ]
     handles.append(Line2D([], [], label="chance", **CHANCE))
     handles.append(Line2D([], [], label=f"{KEPT_BELOW_DEG:g}°", **(CHANCE | {"linestyle": ":"})))
-    standard = {"color": "black", "lw": 0.6, "ls": (0, (1, 2))}
-    handles.append(Line2D([], [], label="standard", **standard))
+    handles.append(Line2D([], [], label="standard", **_STANDARD))
     fig.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=0.9)
 
 
-def draw_tolerances(ax: Axes, shares: pd.DataFrame, families: Sequence[str], *, labels: bool = True) -> None:
+def draw_tolerances(
+    ax: Axes, shares: pd.DataFrame, families: Sequence[str], *, labels: bool = True, grey: Sequence[str] = ()
+) -> None:
     """Mean tolerance, a row per family and a column per challenge: colour the share, text the level.
 
     Text is in the unit of the column's head. `>` (or `<`, for units): no network ever passed the limit, so
     the true level lies beyond; `–`: networks passed it already in the standard condition; empty: not trained.
+    Challenges that `shares` lacks have no column; families in `grey` have no colour, as a limit says little
+    of them.
     """
+    order = _measured(shares)
     means = shares.groupby(["family", "challenge"]).share.mean().unstack().reindex(families)
-    means = means.reindex(columns=_ORDER)
-    ax.imshow(np.ma.masked_invalid(means), cmap=CMAPS["sequential"], vmin=0, vmax=1)
+    means = means.reindex(columns=order)
+    coloured = np.ma.masked_invalid(means)
+    coloured[means.index.isin(grey)] = np.ma.masked
+    ax.imshow(coloured, cmap=CMAPS["sequential"], vmin=0, vmax=1)
     for (y, x), share in np.ndenumerate(means.to_numpy()):
         if np.isfinite(share):
-            ax.text(x, y, _level(_ORDER[x], share), ha="center", va="center", fontsize=6,
-                    color="white" if share < 0.6 else "black")  # fmt: skip
-    ax.set_xticks(range(len(_ORDER)), [_HEADS[name] for name in _ORDER])
+            dull = "0.6" if families[y] in grey else "white" if share < 0.6 else "black"
+            ax.text(x, y, _level(order[x], share), ha="center", va="center", fontsize=6, color=dull)
+    ax.set_xticks(range(len(order)), [_HEADS[name] for name in order])
     ax.xaxis.tick_top()
     ax.set_yticks(range(len(families)), [LABELS[f] if labels else "" for f in families])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.axvline(len(CHALLENGES) - 0.5, color="white", lw=2)
+    if "units" in order:
+        ax.axvline(len(order) - 1.5, color="white", lw=2)
+
+
+def _measured(shares: pd.DataFrame) -> list[str]:
+    """Challenges of a table of tolerances, in the order of the columns."""
+    there = set(shares.challenge)
+    return [name for name in _ORDER if name in there]
 
 
 _HEADS = {
@@ -146,7 +160,7 @@ def summary(shares: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
             CHALLENGES.get(name, UNITS).axis: _interval(CHALLENGES.get(name, UNITS), mean(share))
             for name, share in own
         }
-    heads = [CHALLENGES.get(name, UNITS).axis for name in _ORDER]
+    heads = [CHALLENGES.get(name, UNITS).axis for name in _measured(shares)]
     return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=heads).fillna("")
 
 
@@ -173,6 +187,16 @@ def summary_errors(measured: pd.DataFrame, families: Sequence[str]) -> pd.DataFr
             for title, (name, level) in conditions.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def summary_beyond(measured: pd.DataFrame, families: Sequence[str], challenge: str) -> pd.DataFrame:
+    """Percentage of networks whose error exceeds 15 degrees, family by level of a challenge."""
+    rows = {}
+    for family in families:
+        levels, error_deg = curves(measured, family, challenge)
+        rows[LABELS[family]] = pd.Series(100 * (error_deg > KEPT_BELOW_DEG).mean(axis=0), levels)
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns=CHALLENGES[challenge].axis)
+    return found.round().astype(int)
 
 
 def _errors(own: pd.DataFrame) -> str:

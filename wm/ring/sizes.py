@@ -1,6 +1,7 @@
 """Ring networks of 50 to 400 units: what number of units buys. One row a trained network::
 
     data_json/ring/sizes.csv   family, units, seed, error_deg, error_no_distractor_deg, kept, seconds, updates
+    data_json/ring/sizes.json  what trained each family and size: command, seconds, device, versions
 
 Inputs are as many as units and initial scalars scale with 100 / units, as published; nothing else changes.
 Those of the published 100 units are the shipped networks. The others take minutes of a fast GPU, full
@@ -20,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import paths, store
+from ..files import sha256
 from .campaign import train
 from .evaluate import KEPT_BELOW_DEG
 from .families import RingConfig, config
@@ -27,7 +29,7 @@ from .library import Ensemble, load, names
 
 SIZE_FAMILIES = ("wmd", "g", "sa", "rt", "it")
 SIZES = (50, 100, 200, 400)
-_CELL = ["family", "units"]
+_CELL, _NAME = ["family", "units"], "data_json/ring/sizes.csv"
 
 
 def _path() -> Path:
@@ -56,8 +58,11 @@ def train_sizes(
             if updates is not None:
                 wanted = replace(wanted, updates=updates)
             if not _done(wanted, networks):
-                made = _shipped(wanted, networks) or train(wanted, networks, device=device, save=False)
-                _write([*_so_far(), _rows(made)])
+                made, run = _shipped(wanted, networks), []
+                if made is None:
+                    made = train(wanted, networks, device=device, save=False)
+                    run = [_run(made, f"{device!r}, [{family!r}], [{units}], {networks=}, {updates=}")]
+                _write([*_so_far(), _rows(made)], [*_runs(_path()), *run])
     return table()
 
 
@@ -74,10 +79,11 @@ def _so_far() -> list[pd.DataFrame]:
 
 
 def _done(wanted: RingConfig, networks: int) -> bool:
-    for known in _so_far():
-        own = known[(known.family == wanted.family) & (known.units == wanted.units)]
-        return len(own) == networks and (own.updates == wanted.updates).all()
-    return False
+    if not _path().exists():
+        return False
+    known = table()
+    own = known[(known.family == wanted.family) & (known.units == wanted.units)]
+    return len(own) == networks and bool((own.updates == wanted.updates).all())
 
 
 def _rows(ensemble: Ensemble) -> pd.DataFrame:
@@ -98,23 +104,44 @@ def _rows(ensemble: Ensemble) -> pd.DataFrame:
     )
 
 
-def _write(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Write tables as one; of a family and size that several hold, the rows of the last."""
+def _run(ensemble: Ensemble, given: str) -> dict:
+    """What trained an ensemble, for the record."""
+    about = {"families": [ensemble.config.family], "units": ensemble.config.units}
+    training = dict(ensemble.records[0]["training"])
+    del training["stopped_early"]  # of one network
+    return about | {"command": f"wm.ring.sizes.train_sizes({given})"} | training
+
+
+def _runs(file: Path) -> list[dict]:
+    """The runs in the record beside a table, if it is of this very table."""
+    record = file.with_suffix(".json")
+    if not (file.is_file() and record.is_file()):
+        return []
+    known = store.read_json(record)
+    return known["runs"] if known["files"].get(_NAME) == sha256(file) else []
+
+
+def _write(tables: Sequence[pd.DataFrame], runs: Sequence[dict]) -> pd.DataFrame:
+    """Write tables as one, and their record; of a family and size that several hold, those of the last."""
     cells = {cell: rows for part in tables for cell, rows in part.groupby(_CELL)}
     together = pd.concat([cells[cell] for cell in sorted(cells)], ignore_index=True)
     store.write_table(_path(), together)
+    if made := {(*run["families"], run["units"]): run for run in runs}:
+        record = {"files": {_NAME: sha256(_path())}, "runs": [made[cell] for cell in sorted(made)]}
+        store.write_json(_path().with_suffix(".json"), record)
     return together
 
 
 def collect(files: Iterable[str | Path]) -> pd.DataFrame:
-    """Add the tables of runs in other folders to `data_json/ring/sizes.csv`; returns the table.
+    """Add the tables of runs in other folders, and their records, to the shipped one; returns the table.
 
     Raises ValueError without any file, `wm.store.DamagedFile` for one that cannot be read.
     """
+    files = [Path(file) for file in files]
     found = [store.read_table(file) for file in files]
     if not found:
         raise ValueError("there is no table to collect: give the sizes.csv of each run")
-    return _write([*_so_far(), *found])
+    return _write([*_so_far(), *found], [run for file in (_path(), *files) for run in _runs(file)])
 
 
 def table() -> pd.DataFrame:

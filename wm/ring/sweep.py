@@ -1,8 +1,8 @@
 """Sweeps over interpolated solutions: error against structural and functional amplitude ratio (Fig 4).
 
 Each sweep is a grid of settings, with the same seeds at every point: networks of one seed see the same
-batches and noise wherever they stand on the grid. All points of a seed are trained at once, as one ensemble;
-on an H100 a seed takes 95 s (rt_sa, 667 networks), 80 s (it_sa, 551) or 70 s (rt_sa_sharp, 289)::
+batches and noise wherever they stand on the grid. All points of a seed are trained at once, as one ensemble
+(times: docs/ring.md)::
 
     from wm.ring import sweep
     sweep.run_sweep("rt_sa", ["0", "1"], folder=Path("results/sweeps"), device="cuda")
@@ -27,11 +27,13 @@ import pandas as pd
 import torch
 
 from .. import paths, store
+from ..files import sha256
 from ..train import environment, run, torch_generator
 from .connectivity import factors
 from .construction import Design, untrained
 from .evaluate import errors, task_of
 from .families import RingConfig, config
+from .fused import supported
 from .learner import RingLearner
 from .library import Ensemble
 from .tuning import PRESETS, record, ring_units
@@ -89,7 +91,8 @@ def run_seed(
     seeds = [seed] * len(points)
     start = untrained(points, seeds)
     learner = RingLearner(points[0], seeds, device=device, start=start, monitor=False)
-    training = run(learner, updates or points[0].updates, description=f"{name}, seed {seed}")
+    updates = points[0].updates if updates is None else updates
+    training = run(learner, updates, description=f"{name}, seed {seed}")
     last = deque(training, maxlen=1).pop()
     rows = pd.DataFrame({key: [getattr(point, key) for point in points] for key in (sweep.axis, "scale")})
     rows["seed"] = seed
@@ -129,27 +132,31 @@ def run_sweep(
     """Run the seeds that `folder` lacks, each into a table of its own with a record beside it.
 
     An interrupted sweep goes on with the seeds that are missing. Returns the tables made now; `collect` joins
-    all of them. Raises what `wm.train.run` raises.
+    all of them. Raises what `wm.train.run` raises, and ValueError if a seed is there with other settings.
     """
-    made = []
+    made, used = [], _settings(name, updates=updates, thin=thin)
     for seed in seeds:
         path = folder / f"{name}-{seed}.csv"
         if path.with_suffix(".json").is_file():
+            if store.read_json(path.with_suffix(".json"))["settings"] != used:
+                raise ValueError(f"{path} was made with other settings: choose another folder")
             continue
         begun = time.perf_counter()
         rows = run_seed(name, seed, device=device, updates=updates, thin=thin)
         store.write_table(path, rows)
         effort = {"networks": len(rows), "seconds": round(time.perf_counter() - begun, 1)}
-        record = {"sweep": name, "seed": seed, "settings": _settings(name)} | effort | environment(device)
+        effort["engine"] = "fused" if supported(SWEEPS[name].points()[0], torch.device(device)) else "eager"
+        record = {"sweep": name, "seed": seed, "settings": used} | effort | environment(device)
         store.write_json(path.with_suffix(".json"), record)  # last: without it the seed is not done
         made.append(path)
     return made
 
 
-def _settings(name: str) -> dict:
-    """What all networks of a sweep share."""
-    settings = asdict(SWEEPS[name].points()[0])
-    return {key: value for key, value in settings.items() if key not in (SWEEPS[name].axis, "scale")}
+def _settings(name: str, *, updates: int | None = None, thin: int = 1) -> dict:
+    """What all networks of a sweep share, as `run_seed` is called."""
+    shared = asdict(SWEEPS[name].points()[0])
+    shared = {key: value for key, value in shared.items() if key not in (SWEEPS[name].axis, "scale")}
+    return shared | ({} if updates is None else {"updates": updates}) | ({} if thin == 1 else {"thin": thin})
 
 
 def collect(name: str, folder: Path) -> pd.DataFrame:
@@ -165,10 +172,16 @@ def collect(name: str, folder: Path) -> pd.DataFrame:
     rows = pd.concat([store.read_table(folder / f"{name}-{record['seed']}.csv") for record in records])
     rows = rows.sort_values(["seed", SWEEPS[name].axis, "scale"], ignore_index=True)
     store.write_table(_path(name), rows)
-    shared = {"sweep": name, "settings": records[0]["settings"]}
-    runs = [{key: value for key, value in each.items() if key not in shared} for each in records]
-    store.write_json(_path(name).with_suffix(".json"), shared | {"runs": runs})
+    _write_record(name, records[0]["settings"], records)
     return rows
+
+
+def _write_record(name: str, settings: dict, runs: Sequence[dict]) -> None:
+    """Write what made the table that is there, of which it keeps the hash."""
+    table = _path(name)
+    about = {"sweep": name, "files": {f"data_json/ring/{table.name}": sha256(table)}, "settings": settings}
+    runs = [{key: value for key, value in run.items() if key not in about} for run in runs]
+    store.write_json(table.with_suffix(".json"), about | {"runs": runs})
 
 
 def _path(name: str) -> Path:
