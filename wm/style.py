@@ -13,6 +13,7 @@ __all__ = [
     "panel_letter",
     "read_provenance",
     "save_figure",
+    "sideways",
     "use",
 ]
 
@@ -131,6 +132,11 @@ def line_label(ax: Axes, y: float, text: str, x: float = 1) -> None:
     """Small grey text on a horizontal line, ending at the fraction x of the axes."""
     look = {"transform": ax.get_yaxis_transform(), "color": "#6E6E6E", "fontsize": 5.5}
     ax.text(x, y, text, ha="right", va="bottom", **look)
+
+
+def sideways(n: int, width: float) -> np.ndarray:
+    """Places of n dots beside a middle at 0, (n,), scattered evenly (golden ratio), the same every time."""
+    return ((np.arange(n) * 0.618034) % 1 - 0.5) * width
 
 
 def save_figure(fig: Figure, name: str) -> Path:

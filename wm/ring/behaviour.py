@@ -26,13 +26,12 @@ import torch
 from torch import Tensor
 
 from .. import measured
-from ..train import torch_generator
 from .derived import networks as scored
 from .derived import saved_families
-from .evaluate import block_noise, task_of
+from .evaluate import in_blocks, same_trials, task_of
 from .families import FAMILIES
 from .library import Ensemble, load, names
-from .network import NONLINEARITIES, steps
+from .network import NONLINEARITIES
 from .task import MEDIAN_DELAYS, Delays, angular_error, grid_directions
 from .tuning import preferred_direction, record, ring_units, wrap
 
@@ -51,7 +50,6 @@ COLUMNS = (
 """measurements of a network at one onset, see `summary`"""
 _ERRORS = ["network", "error_deg", "error_no_distractor_deg", "kept"]
 _ERROR_UNITS_DEG = 45.0  # reach of the preferences of error units around target + 90 and target + 270
-_TRIALS_AT_ONCE = 1024  # keeps the state of a step in the cache of the processor
 
 
 class Classes(NamedTuple):
@@ -166,10 +164,10 @@ def _start(ensemble: Ensemble, pairs_deg: np.ndarray, onset: int, *, noise: floa
     """The batch of these pairs, for every network the same, and its run by `network.steps`."""
     task = task_of(ensemble.config, distractor_probability=1.0)
     delays = Delays(MEDIAN_DELAYS.fixation, onset, MEDIAN_DELAYS.delay)
-    batch = task.batch(np.broadcast_to(pairs_deg, (len(ensemble), *pairs_deg.shape)), delays)
-    generators = [torch_generator(own, "behaviour", seed, onset, device=device) for own in ensemble.seeds]
-    source = block_noise(generators, len(pairs_deg), ensemble.config.units, noise=noise) if noise else None
-    return batch, steps(ensemble.weights.to(device), batch, noise=source)
+    options = {"delays": delays, "noise": noise, "purpose": ("behaviour", seed, onset)}
+    return same_trials(
+        task, ensemble.weights.to(device), ensemble.seeds, pairs_deg=pairs_deg, **options
+    )
 
 
 def summary(trials: Trials) -> dict[str, np.ndarray]:
@@ -222,12 +220,10 @@ def measure(
     options = {"device": device, "families": families, "repeats": repeats, "networks": networks}
     run = measured.Measuring("ring/behaviour", measure, wanted, known=FAMILIES, options=options)
     pairs = np.tile(grid_directions(8), (repeats, 1))
-    size = max(1, _TRIALS_AT_ONCE // len(pairs))
     parts = []
     for family in wanted:
         found = names(family)[:networks]
-        for k in range(0, len(found), size):
-            parts.append(_rows(load(found[k : k + size]), pairs, device))
+        parts += [_rows(load(found[some]), pairs, device) for some in in_blocks(len(found), len(pairs))]
     rows = pd.concat(parts, ignore_index=True)
     rows[list(COLUMNS)] = rows[list(COLUMNS)].map(lambda value: float(f"{value:.4g}"))
     run.save({"behaviour": rows})

@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..estimate import expanded_percentiles, mean_interval
-from ..style import CHANCE, COLORS, LABELS, MARKERS
+from ..style import CHANCE, COLORS, LABELS, MARKERS, sideways
 from .behaviour import DIFFERENCES_DEG
 from .error_plots import draw_mean
 from .task import DT_MS
@@ -203,7 +203,7 @@ def draw_signature(
     of all families, and of those other than `wmonly`.
     """
     for y, (family, values) in enumerate(samples.items()):
-        spread = y + ((np.arange(len(values)) * 0.618034) % 1 - 0.5) * 0.4
+        spread = y + sideways(len(values), 0.4)
         inside = (limits[0] <= values) & (values <= limits[1])
         look = {"color": COLORS[family], "clip_on": False, "zorder": 3}
         dots = {"marker": MARKERS[family], "s": 4, "lw": 0, "alpha": 0.45}

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from ..claims import ENOUGH
-from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS, PUBLISHED
+from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS, PUBLISHED, sideways
 from .correlations import bump
 from .error_plots import draw_mean
 from .tuning import wrap
@@ -84,14 +84,14 @@ def draw_contrast(
         kept = rows.kept.to_numpy()
         look = {"marker": MARKERS[family], "edgecolor": COLORS[family], "lw": 0.5, "s": 6, "alpha": 0.7}
         for chosen, face in ((kept, COLORS[family]), (~kept, "none")):
-            ax.scatter((x + _spread(len(rows)))[chosen], contrast[chosen], facecolor=face, **look)
+            ax.scatter((x + sideways(len(rows), 0.4))[chosen], contrast[chosen], facecolor=face, **look)
         _mean(ax, x + 0.35, contrast[kept])
         ax.plot([x - 0.33], [np.median(contrast)], marker="_", color=COLORS[family], mew=1.4, markersize=5)
     labels = [LABELS[family] for family in tables]
     if control is not None:
         labels.append("planted, no target")
         floor = _contrast(control, columns)
-        at = len(tables) + _spread(len(floor))
+        at = len(tables) + sideways(len(floor), 0.4)
         ax.scatter(at, floor, color=COLORS["chance"], marker=".", s=6, lw=0, alpha=0.7)
         draw_mean(ax, len(tables) + 0.35, floor)
         ax.axhline(floor.mean(), **(CHANCE | {"linestyle": ":"}))
@@ -102,11 +102,6 @@ def draw_contrast(
 
 def _contrast(rows: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
     return (rows[columns[2]] - rows[columns[0]]).to_numpy()
-
-
-def _spread(n: int) -> np.ndarray:
-    """Sideways places of n dots around 0, scattered evenly (golden ratio) and the same every time."""
-    return ((np.arange(n) * 0.618034) % 1 - 0.5) * 0.4
 
 
 def _mean(ax: Axes, x: float, samples: np.ndarray) -> None:

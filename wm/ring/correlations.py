@@ -27,14 +27,12 @@ import pandas as pd
 import torch
 
 from .. import measured
-from ..train import numpy_generator, torch_generator
+from ..train import numpy_generator
 from .behaviour import with_errors
 from .derived import saved_families
-from .evaluate import block_noise, task_of
+from .evaluate import same_trials, task_of
 from .families import FAMILIES
 from .library import Ensemble, load, names
-from .network import steps
-from .task import MEDIAN_DELAYS
 from .tuning import preferred_direction, record, ring_units, wrap
 
 CLASSES = ("in_flank", "peaks", "out_flanks")
@@ -233,13 +231,11 @@ def repeat_rates(
     if not (noise >= 0 and repeats >= 1):
         raise ValueError(f"noise must be 0 or more and repeats 1 or more, got {noise} and {repeats}")
     targets = np.repeat(np.asarray(targets_deg, dtype=float), repeats)
-    pairs = np.broadcast_to(np.stack([targets, targets], axis=-1), (len(ensemble), len(targets), 2))
-    batch = task_of(ensemble.config, distractor_probability=0.0).batch(pairs, MEDIAN_DELAYS)
-    generators = [torch_generator(own, "correlations", seed, device=device) for own in ensemble.seeds]
-    source = block_noise(generators, len(targets), ensemble.config.units, noise=noise)
+    task, pairs = task_of(ensemble.config, distractor_probability=0.0), np.stack([targets, targets], axis=-1)
+    options = {"pairs_deg": pairs, "noise": noise, "purpose": ("correlations", seed)}
     sums = dict.fromkeys(WINDOWS, 0)
     with torch.no_grad():
-        run = steps(ensemble.weights.to(device), batch, noise=source)
+        _, run = same_trials(task, ensemble.weights.to(device), ensemble.seeds, **options)
         for t, (_, h) in zip(range(max(stop for _, stop in WINDOWS.values())), run, strict=False):
             sums |= {name: sums[name] + h for name, (a, b) in WINDOWS.items() if a <= t < b}
     shape = (len(ensemble), len(targets_deg), repeats, ensemble.config.units)

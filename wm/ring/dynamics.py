@@ -23,11 +23,9 @@ import torch
 
 from ..decode import CircularReadout, fit_decoder
 from ..geometry import principal_angles
-from ..train import torch_generator
-from .evaluate import block_noise, task_of
+from .evaluate import in_blocks, same_trials, task_of
 from .fixed_points import FixedPoints
 from .library import Ensemble
-from .network import steps
 from .task import MEDIAN_DELAYS, Delays, tuning_curve
 from .tuning import wrap
 
@@ -43,7 +41,6 @@ DELAY_TIMES = tuple(range(44, GO + 1, 10))
 """steps of the delay that are kept, 200 to 1400 ms after target offset"""
 LONG_TIMES = (225, 325, 525, 775, 1024)
 """steps of a delay of 10 s"""
-_TRIALS_AT_ONCE = 1024  # keeps the state of a step in the processor's cache
 
 
 def equal_angles(count: int) -> np.ndarray:
@@ -71,14 +68,10 @@ def activations(
     task = task_of(ensemble.config, distractor_probability=float(distractor))
     if not 0 <= min(times) <= max(times) < task.steps(delays):
         raise ValueError(f"times {min(times)} to {max(times)} are not within {task.steps(delays)} steps")
-    size, parts = max(1, _TRIALS_AT_ONCE // len(directions_deg)), []
-    for k in range(0, len(ensemble), size):
-        seeds = ensemble.seeds[k : k + size]
-        batch = task.batch(np.broadcast_to(directions_deg, (len(seeds), *directions_deg.shape)), delays)
-        generators = [torch_generator(own, "dynamics", seed) for own in seeds]
-        shape = (len(directions_deg), ensemble.config.units)
-        source = block_noise(generators, *shape, noise=noise) if noise else None
-        run = steps(ensemble.weights.select(slice(k, k + size)), batch, noise=source)
+    parts = []
+    same = {"pairs_deg": directions_deg, "delays": delays, "noise": noise, "purpose": ("dynamics", seed)}
+    for some in in_blocks(len(ensemble), len(directions_deg)):
+        _, run = same_trials(task, ensemble.weights.select(some), ensemble.seeds[some], **same)
         kept = {t: pair[rates] for t, pair in zip(range(max(times) + 1), run, strict=False) if t in times}
         parts.append(torch.stack([kept[t] for t in times], dim=2).numpy())
     return np.concatenate(parts)

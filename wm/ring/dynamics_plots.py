@@ -25,7 +25,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
 from ..estimate import Estimate
-from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS
+from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS, sideways
 from .dynamics_portrait import KINDS, Portrait
 from .dynamics_table import cross_map, curve, middle
 
@@ -189,7 +189,7 @@ def draw_medians(ax: Axes, table: pd.DataFrame, families: Sequence[str], column:
     """A column of dots for each family, one dot a network, with the median as a line."""
     for place, family in enumerate(families):
         values = table.loc[table.family == family, column].dropna().to_numpy()
-        aside = ((np.arange(len(values)) * 0.618034) % 1 - 0.5) * 0.5
+        aside = sideways(len(values), 0.5)
         look = {"marker": MARKERS[family], "color": COLORS[family], "linewidths": 0}
         ax.scatter(place + aside, values, s=6, alpha=0.5, **look)
         if len(values):

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from ..estimate import Estimate, mean_interval, wilson_interval
-from ..style import CHANCE, COLORS, LABELS, MARKERS, PUBLISHED, line_label
+from ..style import CHANCE, COLORS, LABELS, MARKERS, PUBLISHED, line_label, sideways
 from .evaluate import KEPT_BELOW_DEG
 from .scores import CHANCE_DEG
 from .scores import PUBLISHED as PUBLISHED_SCORES
@@ -53,7 +53,7 @@ def draw_mean(ax: Axes, x: float, samples: np.ndarray) -> None:
 def draw_strips(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     """Error of every network, a column per family, with median of all, mean of kept and published mean."""
     for x, (family, rows) in enumerate(tables.items()):
-        _dots(ax, family, rows, x + _spread(len(rows)))
+        _dots(ax, family, rows, x + sideways(len(rows), 0.44))
         middle = (rows.error_deg.median(),) * 2
         ax.plot((x - 0.3, x + 0.3), middle, color=COLORS[family], lw=1.4, zorder=4)
         draw_mean(ax, x + 0.4, rows.error_deg[rows.kept])
@@ -68,11 +68,6 @@ def draw_strips(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     _columns(ax, tables)
     ax.set(ylabel="error with distractor (deg)", ylim=_LIMITS)
     _strip_legend(ax)
-
-
-def _spread(n: int) -> np.ndarray:
-    """Sideways places of n dots around 0, scattered evenly (golden ratio) and the same every time."""
-    return ((np.arange(n) * 0.618034) % 1 - 0.5) * 0.44
 
 
 def _dots(ax: Axes, family: str, rows: pd.DataFrame, x: np.ndarray, size: float = 7) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["KEPT_BELOW_DEG", "Errors", "block_noise", "errors", "task_of"]
+__all__ = ["KEPT_BELOW_DEG", "Errors", "block_noise", "errors", "in_blocks", "same_trials", "task_of"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,12 @@ from torch import Tensor
 from ..train import torch_generator
 from .families import RingConfig
 from .network import Weights, steps
-from .task import MEDIAN_DELAYS, Delays, Task, angular_error, grid_directions
+from .task import MEDIAN_DELAYS, Batch, Delays, Task, angular_error, grid_directions
 
 KEPT_BELOW_DEG = 15.0
 """published selection: networks with a larger error are dropped from most figures"""
 _BLOCK = 16  # steps of noise drawn at once
+_TRIALS_AT_ONCE = {"cpu": 1024, "cuda": 2**16}  # on the CPU the state of a step stays in its cache
 
 
 class Errors(NamedTuple):
@@ -54,6 +55,30 @@ def block_noise(
         return block[:, t % _BLOCK]
 
     return draw
+
+
+def in_blocks(networks: int, trials: int, device: str | torch.device = "cpu") -> list[slice]:
+    """Networks that are best simulated together, each on so many trials."""
+    size = max(1, _TRIALS_AT_ONCE[torch.device(device).type] // trials)
+    return [slice(first, first + size) for first in range(0, networks, size)]
+
+
+def same_trials(
+    task: Task, weights: Weights, seeds: Sequence[str], *, pairs_deg: np.ndarray, noise: float,
+    purpose: Sequence[str | int], delays: Delays = MEDIAN_DELAYS,
+) -> tuple[Batch, Iterator[tuple[Tensor, Tensor]]]:  # fmt: skip
+    """The same trials for every network, and their run by `network.steps`.
+
+    pairs_deg: (trial, 2), target and distractor; noise: standard deviation, a function of each network's own
+    seed and of `purpose` alone. Raises ValueError for negative noise.
+    """
+    if not noise >= 0:
+        raise ValueError(f"noise must be 0 or more, got {noise}")
+    device, units = weights.bias.device, weights.bias.shape[-1]
+    batch = task.batch(np.broadcast_to(pairs_deg, (len(seeds), *np.shape(pairs_deg))), delays)
+    generators = [torch_generator(seed, *purpose, device=device) for seed in seeds]
+    source = block_noise(generators, len(pairs_deg), units, noise=noise) if noise else None
+    return batch, steps(weights, batch, noise=source)
 
 
 def errors(

@@ -21,10 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..train import torch_generator
-from .evaluate import block_noise, task_of
+from .evaluate import in_blocks, same_trials, task_of
 from .library import Ensemble
-from .network import steps
 from .task import MEDIAN_DELAYS, Delays, grid_directions
 
 Windows = Mapping[str, tuple[int, int]]
@@ -43,7 +41,6 @@ PRESETS = {
 THRESHOLDS = {"example": (0.15, 0.10), "template": (0.25, 0.20)}
 """ring units vary with the target by more than the first, with the distractor by less than the second"""
 
-_TRIALS_AT_ONCE = {"cpu": 1024, "cuda": 2**16}  # on the CPU the state of a step stays in its cache
 _UNTUNED = 1e-6  # a mean resultant below this is rounding, not tuning
 
 
@@ -94,16 +91,10 @@ def record(
                 f"window {name!r} = ({first}, {stop}) is not within the {task.steps(delays)} steps"
             )
     repeats = 1 if distractor or noise else directions
-    pairs = grid_directions(directions)
-    device = ensemble.weights.bias.device
-    size = max(1, _TRIALS_AT_ONCE[device.type] * repeats // len(pairs))
-    parts = []
-    for k in range(0, len(ensemble), size):
-        seeds = ensemble.seeds[k : k + size]
-        batch = task.batch(np.broadcast_to(pairs[::repeats], (len(seeds), len(pairs) // repeats, 2)), delays)
-        generators = [torch_generator(own, "recording", seed, device=device) for own in seeds]
-        source = block_noise(generators, len(pairs), ensemble.config.units, noise=noise) if noise else None
-        run = steps(ensemble.weights.select(slice(k, k + size)), batch, noise=source)
+    pairs, parts = grid_directions(directions), []
+    once = {"pairs_deg": pairs[::repeats], "delays": delays, "noise": noise, "purpose": ("recording", seed)}
+    for some in in_blocks(len(ensemble), len(once["pairs_deg"]), ensemble.weights.bias.device):
+        _, run = same_trials(task, ensemble.weights.select(some), ensemble.seeds[some], **once)
         parts.append(_window_means(run, windows))
     rates = {name: np.concatenate([part[name] for part in parts]).repeat(repeats, axis=1) for name in windows}
     return Recording(rates, pairs, directions, delays, distractor, noise, dict(windows))
