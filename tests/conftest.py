@@ -65,6 +65,24 @@ def own_randomness(seed):
 
 
 @pytest.fixture
+def closed():
+    """No figure and no setting of matplotlib outlives the test."""
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ax(closed):
+    """Axes of a figure of their own."""
+    import matplotlib.pyplot as plt
+
+    return plt.figure().add_subplot()
+
+
+@pytest.fixture
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that holds everything that `wm.paths` names."""
     monkeypatch.setenv("WM_ROOT", str(tmp_path))

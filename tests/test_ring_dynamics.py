@@ -1,6 +1,5 @@
 """Dynamics of the memory: planted walks, planes and rings come back, and opposite data say the opposite."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -306,13 +305,6 @@ def test_portraits_are_of_one_network():
         portrait(designed("sa", 2))
     with pytest.raises(ValueError, match="shown must divide 72, got 5"):
         portrait(designed("sa"), shown=5)
-
-
-@pytest.fixture
-def ax():
-    figure, ax = plt.subplots()
-    yield ax
-    plt.close(figure)
 
 
 def test_the_example_is_the_first_kept_network_or_the_one_asked_for():

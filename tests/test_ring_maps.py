@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from scipy.spatial.distance import pdist, squareform
 
@@ -11,13 +10,6 @@ from wm import store
 from wm.estimate import pair_mean
 from wm.ring import derived, maps, similarity
 from wm.style import COLORS
-
-
-@pytest.fixture
-def ax():
-    fig, ax = plt.subplots()
-    yield ax
-    plt.close(fig)
 
 
 def plane(n=25, seed=0):

@@ -15,17 +15,7 @@ from wm.ring.trial import run_trial, unit_order
 from wm.ring.tuning import record
 from wm.style import COLORS
 
-
-@pytest.fixture(autouse=True)
-def closed():
-    with matplotlib.rc_context():
-        yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    return plt.figure().add_subplot()
+pytestmark = pytest.mark.usefixtures("closed")
 
 
 def ensemble(family="sa", seeds=("0",), shift_deg=None, scalars=None):

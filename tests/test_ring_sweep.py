@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,16 +20,7 @@ UPDATES = 2
 MEASURED = ["error_deg", "error_no_distractor_deg", "structural", "functional"]
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    with matplotlib.rc_context():
-        yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    return plt.figure().add_subplot()
+pytestmark = pytest.mark.usefixtures("closed")
 
 
 @pytest.fixture(scope="module")

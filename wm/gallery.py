@@ -201,7 +201,7 @@ def _environment() -> "jinja2.Environment":
 
 
 def _sources(template: str) -> list[bytes]:
-    templates = [_TEMPLATES / template, _TEMPLATES / "style.css"]
+    templates = [_TEMPLATES / name for name in (template, "head.html", "style.css")]
     modules = [Path(__file__).with_name(name) for name in _MODULES]
     return [path.read_bytes() for path in templates + modules]
 

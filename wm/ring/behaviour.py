@@ -14,7 +14,7 @@ from __future__ import annotations
 __all__ = [
     "CHANCE_PERCENT", "COLUMNS", "DIFFERENCES_DEG", "ONSETS", "WRONG_ABOVE_DEG", "Classes", "Trials",
     "circular_mean", "classes", "difference_grid", "error_signal", "gate_course", "measure",
-    "run_trials", "summary", "table", "with_errors",
+    "run_trials", "summary", "table",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -26,8 +26,7 @@ import torch
 from torch import Tensor
 
 from .. import measured
-from .derived import networks as scored
-from .derived import saved_families
+from .derived import saved_families, with_errors
 from .evaluate import in_blocks, same_trials, task_of
 from .families import FAMILIES
 from .library import Ensemble, load, names
@@ -48,7 +47,6 @@ COLUMNS = (
     "bias_45_deg", "bias_90_deg", "bias_135_deg", "gate_45", "gate_135", "signal_45", "signal_135",
 )  # fmt: skip
 """measurements of a network at one onset, see `summary`"""
-_ERRORS = ["network", "error_deg", "error_no_distractor_deg", "kept"]
 _ERROR_UNITS_DEG = 45.0  # reach of the preferences of error units around target + 90 and target + 270
 
 
@@ -130,8 +128,6 @@ def run_trials(
     depends on its own seed, on `seed` and `onset` alone. Raises ValueError for negative noise or an
     impossible onset.
     """
-    if not noise >= 0:
-        raise ValueError(f"noise must be 0 or more, got {noise}")
     batch, run = _start(ensemble, pairs_deg, onset, noise=noise, seed=seed, device=device)
     ring, gate = (torch.as_tensor(mask, device=device) for mask in (units.ring, units.gate))
     preferred = torch.as_tensor(units.preferred_deg, device=device, dtype=torch.float32)
@@ -164,10 +160,10 @@ def _start(ensemble: Ensemble, pairs_deg: np.ndarray, onset: int, *, noise: floa
     """The batch of these pairs, for every network the same, and its run by `network.steps`."""
     task = task_of(ensemble.config, distractor_probability=1.0)
     delays = Delays(MEDIAN_DELAYS.fixation, onset, MEDIAN_DELAYS.delay)
-    options = {"delays": delays, "noise": noise, "purpose": ("behaviour", seed, onset)}
     return same_trials(
-        task, ensemble.weights.to(device), ensemble.seeds, pairs_deg=pairs_deg, **options
-    )
+        task, ensemble.weights.to(device), ensemble.seeds, pairs_deg=pairs_deg, delays=delays, noise=noise,
+        purpose=("behaviour", seed, onset),
+    )  # fmt: skip
 
 
 def summary(trials: Trials) -> dict[str, np.ndarray]:
@@ -241,20 +237,8 @@ def _rows(ensemble: Ensemble, pairs_deg: np.ndarray, device: str) -> pd.DataFram
 
 
 def table() -> pd.DataFrame:
-    """The shipped table, see `measure`, with `kept` and the errors of each network (`with_errors`).
+    """The shipped table, see `measure`, with `kept` and the errors of each network (`derived.with_errors`).
 
     Raises `wm.store.DamagedFile` if a file is missing, ValueError if a network has no errors.
     """
     return with_errors(measured.read("ring", "behaviour"))
-
-
-def with_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a table of networks with `kept` and the errors of `derived.networks`, found by `network`.
-
-    Raises `wm.store.DamagedFile` if that table is missing, ValueError if it lacks a network.
-    """
-    found = rows.merge(scored()[_ERRORS], on="network", how="left", validate="many_to_one")
-    if found.kept.isna().any():
-        lost = ", ".join(found.network[found.kept.isna()].unique()[:3])
-        raise ValueError(f"networks.csv lacks {lost}: measure again with `wm states ring networks`")
-    return found.astype({"kept": bool})

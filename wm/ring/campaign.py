@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["measure_errors", "train"]
+__all__ = ["evaluated", "measure_errors", "train"]
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ import numpy as np
 from .. import store
 from ..device import check_found
 from ..train import environment, run, torch_generator
-from .evaluate import errors, task_of
+from .evaluate import Errors, errors, task_of
 from .families import FAMILIES, RingConfig
 from .families import config as family_config
 from .learner import RingLearner
@@ -93,6 +93,20 @@ def _checked(config: RingConfig, seeds: Sequence[str | int]) -> list[str]:
     return seeds
 
 
+def evaluated(ensemble: Ensemble, evaluations: int = 1, *, device: str = "cpu") -> dict[str, list[Errors]]:
+    """Errors with (`error`) and without the distractor (`error_no_distractor`), of so many evaluations.
+
+    The noise is seeded by the network's seed, and is another one in each evaluation.
+    """
+    weights, found = ensemble.weights.to(device), {}
+    for key, probability in (("error", 1.0), ("error_no_distractor", 0.0)):
+        task = task_of(ensemble.config, distractor_probability=probability)
+        options = {"noise": ensemble.config.noise}
+        options["generators"] = [torch_generator(seed, key, device=device) for seed in ensemble.seeds]
+        found[key] = [errors(weights, task, **options) for _ in range(evaluations)]
+    return found
+
+
 def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device: str = "cpu") -> list[dict]:
     """Scores of each network, on the task with and without the distractor, 900 trials an evaluation.
 
@@ -100,14 +114,8 @@ def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device
     `..._median_deg` the median over all of them, `..._repeats_deg` every one.
     The noise is seeded by the network's seed.
     """
-    weights = ensemble.weights.to(device)
     scores: list[dict] = [{} for _ in ensemble.names]
-    for key, probability in (("error", 1.0), ("error_no_distractor", 0.0)):
-        task = task_of(ensemble.config, distractor_probability=probability)
-        sources = [torch_generator(seed, key, device=device) for seed in ensemble.seeds]
-        found = [
-            errors(weights, task, noise=ensemble.config.noise, generators=sources) for _ in range(evaluations)
-        ]
+    for key, found in evaluated(ensemble, evaluations, device=device).items():
         degrees = np.array([each.error_deg for each in found])
         for k, score in enumerate(scores):
             score[f"{key}_deg"] = _rounded(degrees[0, k])
@@ -148,7 +156,7 @@ def _finished(learner: RingLearner, effort: dict) -> Ensemble:
     parameters = {name: value.detach().cpu() for name, value in learner.parameters.items()}
     if FAMILIES[config.family].trained_fully:
         parameters = {name: value.half().float() for name, value in parameters.items()}
-    fixed = learner.fixed and type(learner.fixed)(*(row.cpu() for row in vars(learner.fixed).values()))
+    fixed = learner.fixed and learner.fixed.to("cpu")
     names = [_name(config, seed) for seed in learner.seeds]
     ensemble = Ensemble(config, names, learner.seeds, parameters, fixed, [])
     scores = measure_errors(ensemble, device=device)

@@ -52,6 +52,10 @@ class Design:
         """The same on a device."""
         return Design(*(row.to(device) for row in vars(self).values()))
 
+    def select(self, networks: slice) -> Design:
+        """The same of some of the networks."""
+        return Design(*(row[networks] for row in vars(self).values()))
+
 
 def published_seed(seed: str) -> int:
     """Seed of the published scripts for a seed string: sha1 modulo 10^8 ("0" -> 41564428)."""

@@ -24,16 +24,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 
 from .. import measured
 from ..train import numpy_generator
-from .behaviour import with_errors
-from .derived import saved_families
+from .derived import saved_families, with_errors
 from .evaluate import same_trials, task_of
 from .families import FAMILIES
 from .library import Ensemble, load, names
-from .tuning import preferred_direction, record, ring_units, wrap
+from .tuning import preferred_direction, record, ring_units, window_means, wrap
 
 CLASSES = ("in_flank", "peaks", "out_flanks")
 """classes of (pair, direction) in the order in which correlations rise; `flank` gives their index"""
@@ -233,16 +231,9 @@ def repeat_rates(
     targets = np.repeat(np.asarray(targets_deg, dtype=float), repeats)
     task, pairs = task_of(ensemble.config, distractor_probability=0.0), np.stack([targets, targets], axis=-1)
     options = {"pairs_deg": pairs, "noise": noise, "purpose": ("correlations", seed)}
-    sums = dict.fromkeys(WINDOWS, 0)
-    with torch.no_grad():
-        _, run = same_trials(task, ensemble.weights.to(device), ensemble.seeds, **options)
-        for t, (_, h) in zip(range(max(stop for _, stop in WINDOWS.values())), run, strict=False):
-            sums |= {name: sums[name] + h for name, (a, b) in WINDOWS.items() if a <= t < b}
+    _, run = same_trials(task, ensemble.weights.to(device), ensemble.seeds, **options)
     shape = (len(ensemble), len(targets_deg), repeats, ensemble.config.units)
-    return {
-        name: (sums[name] / (stop - first)).cpu().numpy().reshape(shape)
-        for name, (first, stop) in WINDOWS.items()
-    }
+    return {name: rates.reshape(shape) for name, rates in window_means(run, WINDOWS).items()}
 
 
 def measure(
@@ -290,5 +281,5 @@ def _rows(ensemble: Ensemble, repeats: int, device: str) -> list[dict]:
 
 
 def table() -> pd.DataFrame:
-    """The shipped table, see `measure`, by `behaviour.with_errors`; raises what that does, or DamagedFile."""
+    """The shipped table, see `measure`, by `derived.with_errors`; raises what that does, or DamagedFile."""
     return with_errors(measured.read("ring", "correlations"))

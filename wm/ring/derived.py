@@ -11,7 +11,7 @@ from __future__ import annotations
 
 __all__ = [
     "CHANGE_BINS", "EXAMPLE_STEPS", "MEASURES", "ExampleRates", "by_family", "example_rates", "measure",
-    "networks", "saved_families", "shipped_epoch_rates",
+    "networks", "saved_families", "shipped_epoch_rates", "with_errors",
 ]  # fmt: skip
 
 from collections.abc import Callable, Sequence
@@ -164,6 +164,20 @@ def _quantised(rates: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
 def networks() -> pd.DataFrame:
     """The shipped table, one row a network. Raises `wm.store.DamagedFile` if it is missing."""
     return measured.read("ring", "networks")
+
+
+def with_errors(rows: pd.DataFrame, *also: str) -> pd.DataFrame:
+    """Rows of a table of networks with `kept` and the errors of `networks`, found by `network`.
+
+    also: further columns of that table. Raises `wm.store.DamagedFile` if it is missing, ValueError if it
+    lacks a network.
+    """
+    scores = networks()[["network", "error_deg", *also, "error_no_distractor_deg", "kept"]]
+    found = rows.merge(scores, on="network", how="left", validate="many_to_one")
+    if found.kept.isna().any():
+        lost = ", ".join(found.network[found.kept.isna()].unique()[:3])
+        raise ValueError(f"networks.csv lacks {lost}: measure again with `wm states ring networks`")
+    return found.astype({"kept": bool})
 
 
 def by_family(families: Sequence[str], first: int | None = None) -> dict[str, pd.DataFrame]:

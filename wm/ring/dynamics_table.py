@@ -58,7 +58,6 @@ CURVES = ("displacement", "spread", "drift", "cross")
 cross-temporal error (deg) by time of fit x and of test y (ms)"""
 CROSS_TIMES = tuple(range(24, 264, 14))
 """steps of the cross-temporal maps: the first ends the cue, the eleventh the delay"""
-_ERRORS = ["network", "error_deg", "error_median_deg", "error_no_distractor_deg", "kept"]
 _STARTS = {True: 1440, False: 72}  # along the ring, by whether the recurrence is of low rank
 
 
@@ -224,11 +223,7 @@ def table() -> pd.DataFrame:
 
     Raises `wm.store.DamagedFile` if a file is missing, ValueError if a network has no errors.
     """
-    found = measured.read("ring", "dynamics").merge(derived.networks()[_ERRORS], on="network", how="left")
-    if found.kept.isna().any():
-        lost = ", ".join(found.network[found.kept.isna()].head(3))
-        raise ValueError(f"networks.csv lacks {lost}: measure again with `wm states ring networks`")
-    return found.astype({"kept": bool})
+    return derived.with_errors(measured.read("ring", "dynamics"), "error_median_deg")
 
 
 def curves() -> pd.DataFrame:

@@ -28,10 +28,11 @@ import torch
 
 from .. import paths, store
 from ..files import sha256
-from ..train import environment, run, torch_generator
+from ..train import environment, run
+from .campaign import evaluated
 from .connectivity import factors
-from .construction import Design, untrained
-from .evaluate import errors, task_of
+from .construction import untrained
+from .evaluate import EVALUATED_DIRECTIONS, in_blocks
 from .families import RingConfig, config
 from .fused import supported
 from .learner import RingLearner
@@ -40,7 +41,6 @@ from .tuning import PRESETS, record, ring_units
 
 _SCALES = tuple(round(1 + 0.05 * k, 2) for k in range(21)) + tuple(2.25 + 0.25 * k for k in range(8))
 _SHUFFLES = (*range(0, 100, 10), *range(100, 165, 5))
-_AT_ONCE = 64  # networks that are evaluated together
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,12 @@ _MEASURED = ("error_deg", "error_no_distractor_deg", "structural", "functional")
 def _measured(learner: RingLearner, seeds: Sequence[str]) -> np.ndarray:
     """Errors and factors of every network, (network, 4)."""
     parts = []
-    for first in range(0, len(seeds), _AT_ONCE):
-        some = slice(first, first + _AT_ONCE)
+    for some in in_blocks(len(seeds), EVALUATED_DIRECTIONS**2, learner.device):
         parameters = {key: value.detach()[some] for key, value in learner.parameters.items()}
-        fixed = Design(*(row[some] for row in vars(learner.fixed).values()))
+        fixed = learner.fixed.select(some)
         names = [f"{learner.config.family}-{seed}" for seed in seeds[some]]
         ensemble = Ensemble(learner.config, names, list(seeds[some]), parameters, fixed, [])
-        columns = []
-        for key, probability in (("error", 1.0), ("error_no_distractor", 0.0)):
-            task = task_of(learner.config, distractor_probability=probability)
-            sources = [torch_generator(seed, key, device=learner.device) for seed in ensemble.seeds]
-            found = errors(ensemble.weights, task, noise=learner.config.noise, generators=sources)
-            columns.append(found.error_deg)
+        columns = [found.error_deg for (found,) in evaluated(ensemble, device=str(learner.device)).values()]
         recording = record(ensemble, **PRESETS["template"])
         columns += factors(ensemble, recording, ring_units(recording, "template"))
         parts.append(np.stack(columns, axis=1))

@@ -11,7 +11,7 @@ from __future__ import annotations
 __all__ = [
     "EXAMPLE_WINDOWS", "PRESETS", "TEMPLATE_WINDOWS", "THRESHOLDS", "TUNED_ABOVE", "Recording", "Trajectory",
     "change_histogram", "direction_selectivity", "go_variation", "preference_change",
-    "preference_trajectory", "preferred_direction", "record", "ring_units", "wrap",
+    "preference_trajectory", "preferred_direction", "record", "ring_units", "window_means", "wrap",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -82,8 +82,6 @@ def record(
     distractor, no noise) are simulated once. Raises ValueError for a window outside the trial, or negative
     noise.
     """
-    if not noise >= 0:
-        raise ValueError(f"noise must be 0 or more, got {noise}")
     task = task_of(ensemble.config, distractor_probability=float(distractor))
     for name, (first, stop) in windows.items():
         if not 0 <= first < stop <= task.steps(delays):
@@ -95,13 +93,13 @@ def record(
     once = {"pairs_deg": pairs[::repeats], "delays": delays, "noise": noise, "purpose": ("recording", seed)}
     for some in in_blocks(len(ensemble), len(once["pairs_deg"]), ensemble.weights.bias.device):
         _, run = same_trials(task, ensemble.weights.select(some), ensemble.seeds[some], **once)
-        parts.append(_window_means(run, windows))
+        parts.append(window_means(run, windows))
     rates = {name: np.concatenate([part[name] for part in parts]).repeat(repeats, axis=1) for name in windows}
     return Recording(rates, pairs, directions, delays, distractor, noise, dict(windows))
 
 
 @torch.no_grad()
-def _window_means(run, windows: Windows) -> dict[str, np.ndarray]:
+def window_means(run, windows: Windows) -> dict[str, np.ndarray]:
     """Mean rate in each window, (network, trial, unit); the run goes no further than the last window."""
     sums: dict[str, torch.Tensor] = dict.fromkeys(windows, 0)
     for t, (_, h) in zip(range(max(stop for _, stop in windows.values())), run, strict=False):
