@@ -29,7 +29,6 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable
 from itertools import combinations
 from time import perf_counter
 
@@ -37,6 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.report import fault, seconds, table
 from wm.geometry import procrustes_matrix
 from wm.ring import MEDIAN_DELAYS, RingConfig, RingLearner, build, config, design, initial, task_of
 from wm.ring.batches import BLOCK
@@ -114,17 +114,6 @@ class Plain:
         return [torch.stack(each) for each in zip(*parts, strict=True)]
 
 
-def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
-    """Mean time of `work` in s over `repeats` calls; waits for the device before and after."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
-    start = perf_counter()
-    for _ in range(repeats):
-        work()
-    wait()
-    return (perf_counter() - start) / repeats
-
-
 def training_row(
     family: str, *, device: str = "cpu", networks: int | None = None, rounds: int = ROUNDS
 ) -> dict:
@@ -138,8 +127,10 @@ def training_row(
     for learner in (ours, ours, plain, plain):  # warm: buffers, compiled kernels
         learner.update()
     times = [
-        (seconds(ours.update, 1, device) / networks + drawing,
-         seconds(plain.update, REFERENCE_UPDATES, device))
+        (
+            seconds(ours.update, 1, device) / networks + drawing,
+            seconds(plain.update, REFERENCE_UPDATES, device),
+        )
         for _ in range(rounds)
     ]
     mine, reference = (1000 * statistics.median(column) for column in zip(*times, strict=True))
@@ -154,7 +145,7 @@ def training_row(
         "limit": bound,
         "limit_by": by,
         "of_limit": bound / mine,
-        "fault": _fault(reference / mine, FLOORS[device][family]),
+        "fault": fault(reference / mine, FLOORS[device][family]),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
     }
 
@@ -199,11 +190,11 @@ def procrustes_row(networks: int = 200, *, rows: int = 8, units: int = 100, samp
     reference = (perf_counter() - start) * len(pairs) / len(some)
 
     worst = float(np.abs(distances[some[:, 0], some[:, 1]] - expected).max())
-    fault = _fault(reference / ours, PROCRUSTES_FLOOR)
+    wrong = fault(reference / ours, PROCRUSTES_FLOOR)
     if ours >= PROCRUSTES_LIMIT_S:
-        fault = f"OVER {PROCRUSTES_LIMIT_S:g} s"
+        wrong = f"OVER {PROCRUSTES_LIMIT_S:g} s"
     if not worst <= TOLERANCE_RAD:
-        fault = f"WRONG BY {worst:.1e} rad"
+        wrong = f"WRONG BY {worst:.1e} rad"
     return {
         "name": "procrustes",
         "ratio": reference / ours,
@@ -211,7 +202,7 @@ def procrustes_row(networks: int = 200, *, rows: int = 8, units: int = 100, samp
         "ours": ours,
         "reference": reference,
         "floor": PROCRUSTES_FLOOR,
-        "fault": fault,
+        "fault": wrong,
         "device": "cpu",
     }
 
@@ -219,26 +210,6 @@ def procrustes_row(networks: int = 200, *, rows: int = 8, units: int = 100, samp
 def _angle(x: np.ndarray, y: np.ndarray) -> float:
     """arccos(||X^T Y||_*) of pre-shapes (row, unit), by the definition."""
     return float(np.arccos(min(np.linalg.svd(x.T @ y, compute_uv=False).sum(), 1.0)))
-
-
-def _fault(ratio: float, floor: float) -> str:
-    return "" if ratio >= floor else "BELOW THE FLOOR"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%}"
-
-
-def table(rows: list[dict]) -> str:
-    """Rows as aligned text."""
-    head = f"{'':<22}{'ours':>10}{'reference':>12}{'ratio':>8}{'floor':>7}{'of limit':>10}  unit"
-    lines = [
-        f"{row['name']:<22}{row['ours']:>10.4g}{row['reference']:>12.4g}{row['ratio']:>8.1f}"
-        f"{row['floor']:>7.4g}{_percent(row.get('of_limit')):>10}  {row['unit']}"
-        + (f"  {row['fault']}" if row["fault"] else "")
-        for row in rows
-    ]
-    return "\n".join([head, *lines])
 
 
 def main(arguments: list[str] | None = None) -> None:

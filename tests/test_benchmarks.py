@@ -1,6 +1,6 @@
-"""The benchmark of the ring system: its rows say what was measured, and are printed whatever they say."""
+"""The benchmarks: their rows say what was measured, and are printed whatever they say."""
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 
@@ -11,13 +11,14 @@ NAMES = ["train_backprop", "train_hand_designed", "train_gated", "procrustes"]
 
 
 @pytest.fixture
-def ring():
+def ring(monkeypatch):
+    return imported("ring", monkeypatch)
+
+
+def imported(name, monkeypatch):
     # benchmarks are run from the repository and not installed
-    path = Path(__file__).parents[1] / "benchmarks" / "ring.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_ring", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 def test_procrustes_row_at_small_size(ring, own_randomness):

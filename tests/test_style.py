@@ -70,7 +70,9 @@ def noise():
 
 def test_one_colour_per_concept():
     assert len(set(style.COLORS.values())) == len(style.COLORS)
-    assert len(set(style.MARKERS.values())) == len(set(style.LABELS.values())) == len(style.LABELS)
+    assert len(set(style.LABELS.values())) == len(style.LABELS)
+    for families in style.SYSTEMS:
+        assert len({marker for _, _, marker in families.values()}) == len(families)
     assert set(style.MARKERS) == set(style.LABELS) < set(style.COLORS)
 
 

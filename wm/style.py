@@ -38,9 +38,9 @@ from scipy.spatial import KDTree
 from wm import paths
 from wm.files import read_json, write_atomic
 
-# Ring families: label, colour (as published; a variant without one lies near its parent), marker. Colour-
-# blind readers confuse some of the published reds and greens, so the marker tells families apart too.
-_FAMILIES = {
+# Families of each system: label, colour (as published; a variant without one lies near its parent), marker.
+# Colour-blind readers confuse some of the published reds and greens, so the marker tells families apart too.
+_RING = {
     "wmd": ("Trained", "#000000", "o"),
     "wmd_stopped": ("Trained, stopped", "#4D4D4D", "p"),
     "wmonly": ("WM-only", "#808080", "s"),
@@ -57,6 +57,23 @@ _FAMILIES = {
     "mst1": ("MST1-like", "#F15A29", "*"),
     "mst2": ("MST2-like", "#F7A278", "H"),
 }
+_SYMBOLIC = {
+    "cycle": ("Transformer", "#1B6CA8", "o"),
+    "sampled": ("Transformer, batches of 128", "#0B3C5D", "v"),
+    "jitter": ("Transformer, jittered", "#56B4E9", "s"),
+    "scrambled": ("Transformer, scrambled", "#8A8A8A", "X"),
+    "gru": ("GRU", "#D55E00", "^"),
+    "mlp": ("MLP", "#009E73", "D"),
+    "lorenz": ("Transformer, Lorenz", "#7A4FA3", "P"),
+}
+_DICTIONARIES = {
+    "relu": ("ReLU, L1", "#332288", "o"),
+    "topk": ("TopK", "#56A7D8", "s"),
+    "batchtopk": ("BatchTopK", "#2E9C8D", "^"),
+    "jumprelu": ("JumpReLU", "#AA4499", "D"),
+}
+SYSTEMS = (_RING, _SYMBOLIC, _DICTIONARIES)  # markers repeat between, never within
+_FAMILIES = {name: look for families in SYSTEMS for name, look in families.items()}
 LABELS = {name: label for name, (label, _, _) in _FAMILIES.items()}
 MARKERS = {name: marker for name, (_, _, marker) in _FAMILIES.items()}
 COLORS = {name: colour for name, (_, colour, _) in _FAMILIES.items()} | {
@@ -66,6 +83,9 @@ COLORS = {name: colour for name, (_, colour, _) in _FAMILIES.items()} | {
     "delay": "#ECECEC",
     "chance": "#A6A6A6",
     "published": "#8C8C8C",
+    "symbol_0": "#4477AA",
+    "symbol_1": "#EE6677",
+    "symbol_2": "#228833",
 }
 CMAPS = {"sequential": "viridis", "diverging": "RdBu_r", "circular": "twilight"}
 # ax.axhline(0.5, **CHANCE); ax.plot(x, y, **PUBLISHED)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 __all__ = ["evaluated", "measure_errors", "train"]
 
-import contextlib
 import logging
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from .. import store
+from ..campaign import (
+    check_seeds,
+    four_digits,
+    network_name,
+    own_history,
+    refuse_to_replace,
+    training_command,
+)
 from ..device import check_found
 from ..train import environment, run, torch_generator
 from .evaluate import Errors, errors, task_of
@@ -48,10 +54,10 @@ def train(
     replaced, and what `wm.train.run` raises.
     """
     config = family if isinstance(family, RingConfig) else family_config(family)
-    seeds = _checked(config, range(networks) if seeds is None else seeds)
+    seeds = check_seeds(config, range(networks) if seeds is None else seeds)
     check_found(device)
     if save and not overwrite:
-        _refuse_to_replace(config, [_name(config, seed) for seed in seeds])
+        refuse_to_replace("ring", config, [network_name(config, seed) for seed in seeds])
     learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
     identity = asdict(config) | {
         "seeds": ",".join(seeds), "engine": learner.engine, "device": learner.device.type,
@@ -76,21 +82,9 @@ def train(
         from .. import explore_notebook  # needs what a machine that only trains may lack
 
         for k, name in enumerate(ensemble.names):
-            explore_notebook.write(store.save_network(to_network(ensemble, k, _own_history(history, k))))
+            explore_notebook.write(store.save_network(to_network(ensemble, k, own_history(history, k))))
             _log.info("saved ring/%s", name)
     return ensemble
-
-
-def _checked(config: RingConfig, seeds: Sequence[str | int]) -> list[str]:
-    """Seeds as strings; ValueError if there are none, or if they cannot name different networks."""
-    seeds = [str(seed) for seed in seeds]
-    if not seeds:
-        raise ValueError("training needs at least one network: `networks` must be 1 or more")
-    if odd := [seed for seed in seeds if not re.fullmatch(r"\w+", seed, re.ASCII)]:
-        raise ValueError(f"a seed is a word of letters, digits and _, got {odd[0]!r}")
-    if len({_name(config, seed) for seed in seeds}) < len(seeds):
-        raise ValueError(f'seeds must differ ("0" and "00" do not), got {", ".join(seeds)}')
-    return seeds
 
 
 def evaluated(ensemble: Ensemble, evaluations: int = 1, *, device: str = "cpu") -> dict[str, list[Errors]]:
@@ -118,36 +112,11 @@ def measure_errors(ensemble: Ensemble, *, evaluations: int = EVALUATIONS, device
     for key, found in evaluated(ensemble, evaluations, device=device).items():
         degrees = np.array([each.error_deg for each in found])
         for k, score in enumerate(scores):
-            score[f"{key}_deg"] = _rounded(degrees[0, k])
-            score[f"{key}_median_deg"] = _rounded(np.median(degrees[:, k]))
-            score[f"{key}_repeats_deg"] = [_rounded(value) for value in degrees[:, k]]
-            score[f"{key}_mse"] = _rounded(found[0].mse[k])
+            score[f"{key}_deg"] = four_digits(degrees[0, k])
+            score[f"{key}_median_deg"] = four_digits(np.median(degrees[:, k]))
+            score[f"{key}_repeats_deg"] = [four_digits(value) for value in degrees[:, k]]
+            score[f"{key}_mse"] = four_digits(found[0].mse[k])
     return scores
-
-
-def _refuse_to_replace(config: RingConfig, names: Sequence[str]) -> None:
-    """ValueError where saved networks of these names have other settings; damaged ones may be replaced."""
-    wanted = asdict(config)
-    for name in sorted({*names} & {name for _, name in store.list_networks("ring")}):
-        with contextlib.suppress(store.StoreError):
-            saved = store.load_network("ring", name).record.get("config", {})
-            if other := [key for key in wanted if saved.get(key) != wanted[key]]:
-                raise ValueError(
-                    f"ring/{name} is saved with another {', '.join(other)}: choose other seeds, "
-                    "save elsewhere (WM_DATA=FOLDER), or replace it (--overwrite, in Python overwrite=True)"
-                )
-
-
-def _changed(config: RingConfig) -> str:
-    """Options of the command line for what differs from the family's settings."""
-    usual = asdict(family_config(config.family))
-    return "".join(
-        f" --{key.replace('_', '-')} {value}" for key, value in asdict(config).items() if value != usual[key]
-    )
-
-
-def _name(config: RingConfig, seed: str) -> str:
-    return f"{config.family}-{seed:0>2}"
 
 
 def _finished(learner: RingLearner, effort: dict) -> Ensemble:
@@ -157,13 +126,13 @@ def _finished(learner: RingLearner, effort: dict) -> Ensemble:
     if FAMILIES[config.family].trained_fully:
         parameters = {name: value.half().float() for name, value in parameters.items()}
     fixed = learner.fixed and learner.fixed.to("cpu")
-    names = [_name(config, seed) for seed in learner.seeds]
+    names = [network_name(config, seed) for seed in learner.seeds]
     ensemble = Ensemble(config, names, learner.seeds, parameters, fixed, [])
     scores = measure_errors(ensemble, device=device)
     stopped = learner.frozen.tolist()
     for seed, score, frozen in zip(learner.seeds, scores, stopped, strict=True):
         training = effort | {"updates": learner.step, "stopped_early": frozen}
-        command = f"wm train ring.{config.family} --seeds {seed}{_changed(config)}"
+        command = training_command("ring", config, family_config(config.family), seed)
         ensemble.records.append(
             {
                 "config": asdict(config),
@@ -174,15 +143,3 @@ def _finished(learner: RingLearner, effort: dict) -> Ensemble:
             }
         )
     return ensemble
-
-
-def _own_history(history: dict[str, list], k: int) -> dict[str, list]:
-    """The training history of network k, to four digits."""
-    own = {"step": history["step"]} if history else {}
-    return own | {
-        name: [_rounded(row[k]) for row in rows] for name, rows in history.items() if name != "step"
-    }
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")

@@ -129,11 +129,10 @@ def table(first: int | None = None) -> pd.DataFrame:
     """The shipped table, and whether each network is `kept` (bool) by the published selection.
 
     first: only so many networks of each family. Raises `wm.store.DamagedFile` if the table, or
-    `data_json/ring/networks.csv`, is missing.
+    `data_json/ring/networks.csv`, is missing, ValueError if the latter lacks a network.
     """
-    kept = derived.networks().set_index("network").kept
     measured = read("ring", "robustness")
-    measured = measured.assign(kept=measured.network.isin(kept.index[kept]))
+    measured["kept"] = derived.with_errors(measured[["network"]]).kept
     if first is None:
         return measured
     chosen = measured.drop_duplicates("network").groupby("family").head(first).network

@@ -84,38 +84,39 @@ def draw_legend(fig: Figure, families: Sequence[str]) -> None:
 
 
 def draw_tolerances(
-    ax: Axes, shares: pd.DataFrame, families: Sequence[str], *, labels: bool = True, grey: Sequence[str] = ()
+    ax: Axes,
+    shares: pd.DataFrame,
+    families: Sequence[str],
+    *,
+    labels: bool = True,
+    required: pd.DataFrame | None = None,
 ) -> None:
     """Mean tolerance, a row per family and a column per challenge: colour the share, text the level.
 
     Text is in the unit of the column's head. `>` (or `<`, for units): no network ever passed the limit, so
     the true level lies beyond; `–`: networks passed it already in the standard condition; empty: not trained.
-    Challenges that `shares` lacks have no column; families in `grey` have no colour, as a limit says little
-    of them.
+    required: tolerances by another limit; a cell has no colour if there no network keeps to that limit in the
+    standard condition, so that its own limit says little.
     """
-    order = _measured(shares)
-    means = shares.groupby(["family", "challenge"]).share.mean().unstack().reindex(families)
-    means = means.reindex(columns=order)
-    coloured = np.ma.masked_invalid(means)
-    coloured[means.index.isin(grey)] = np.ma.masked
-    ax.imshow(coloured, cmap=CMAPS["sequential"], vmin=0, vmax=1)
-    for (y, x), share in np.ndenumerate(means.to_numpy()):
+    means = _means(shares, families)
+    dull = np.zeros(means.shape, dtype=bool) if required is None else _means(required, families) == 0
+    ax.imshow(np.ma.masked_array(means, dull | np.isnan(means)), cmap=CMAPS["sequential"], vmin=0, vmax=1)
+    for (y, x), share in np.ndenumerate(means):
         if np.isfinite(share):
-            dull = "0.6" if families[y] in grey else "white" if share < 0.6 else "black"
-            ax.text(x, y, _level(order[x], share), ha="center", va="center", fontsize=6, color=dull)
-    ax.set_xticks(range(len(order)), [_HEADS[name] for name in order])
+            colour = "0.6" if dull[y, x] else "white" if share < 0.6 else "black"
+            ax.text(x, y, _level(_ORDER[x], share), ha="center", va="center", fontsize=6, color=colour)
+    ax.set_xticks(range(len(_ORDER)), [_HEADS[name] for name in _ORDER])
     ax.xaxis.tick_top()
     ax.set_yticks(range(len(families)), [LABELS[f] if labels else "" for f in families])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    if "units" in order:
-        ax.axvline(len(order) - 1.5, color="white", lw=2)
+    ax.axvline(len(_ORDER) - 1.5, color="white", lw=2)
 
 
-def _measured(shares: pd.DataFrame) -> list[str]:
-    """Challenges of a table of tolerances, in the order of the columns."""
-    there = set(shares.challenge)
-    return [name for name in _ORDER if name in there]
+def _means(shares: pd.DataFrame, families: Sequence[str]) -> np.ndarray:
+    """Mean tolerance (family, challenge) in the order of rows and columns; NaN where there is none."""
+    means = shares.groupby(["family", "challenge"]).share.mean().unstack()
+    return means.reindex(index=families, columns=_ORDER).to_numpy()
 
 
 _HEADS = {
@@ -160,7 +161,7 @@ def summary(shares: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
             CHALLENGES.get(name, UNITS).axis: _interval(CHALLENGES.get(name, UNITS), mean(share))
             for name, share in own
         }
-    heads = [CHALLENGES.get(name, UNITS).axis for name in _measured(shares)]
+    heads = [CHALLENGES.get(name, UNITS).axis for name in _ORDER]
     return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=heads).fillna("")
 
 

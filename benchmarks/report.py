@@ -1,0 +1,46 @@
+"""What benchmarks share: timing, and a table of rows.
+
+A row has name, ours, reference, ratio (reference / ours), floor of the ratio, unit, fault (empty if the row
+keeps its floor and is right), and perhaps of_limit, the share of the time that the machine's limit takes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["fault", "seconds", "table"]
+
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+
+
+def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
+    """Mean time of `work` in s over `repeats` calls; waits for the device before and after."""
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    start = perf_counter()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (perf_counter() - start) / repeats
+
+
+def fault(ratio: float, floor: float) -> str:
+    """What is wrong with a ratio, in words; empty if it keeps its floor."""
+    return "" if ratio >= floor else "BELOW THE FLOOR"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as aligned text."""
+    head = f"{'':<22}{'ours':>10}{'reference':>12}{'ratio':>8}{'floor':>7}{'of limit':>10}  unit"
+    lines = [
+        f"{row['name']:<22}{row['ours']:>10.4g}{row['reference']:>12.4g}{row['ratio']:>8.1f}"
+        f"{row['floor']:>7.4g}{_percent(row.get('of_limit')):>10}  {row['unit']}"
+        + (f"  {row['fault']}" if row["fault"] else "")
+        for row in rows
+    ]
+    return "\n".join([head, *lines])

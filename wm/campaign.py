@@ -1,0 +1,82 @@
+"""What training campaigns of all systems share: names, seeds, histories and records of what they save.
+
+A configuration is a frozen dataclass with a `family`; its networks are `<family>-<seed>`, as in `rt-07`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "check_seeds", "four_digits", "network_name", "own_history", "refuse_to_replace", "settings_of",
+    "training_command",
+]  # fmt: skip
+
+import contextlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from . import store
+
+
+def network_name(config: Any, seed: str) -> str:
+    """Name of the network of a seed: `rt-07`."""
+    return f"{config.family}-{seed:0>2}"
+
+
+def check_seeds(config: Any, seeds: Sequence[str | int]) -> list[str]:
+    """Seeds as strings; ValueError if there are none, or if they cannot name different networks."""
+    seeds = [str(seed) for seed in seeds]
+    if not seeds:
+        raise ValueError("training needs at least one network: `networks` must be 1 or more")
+    if odd := [seed for seed in seeds if not re.fullmatch(r"\w+", seed, re.ASCII)]:
+        raise ValueError(f"a seed is a word of letters, digits and _, got {odd[0]!r}")
+    if len({network_name(config, seed) for seed in seeds}) < len(seeds):
+        raise ValueError(f'seeds must differ ("0" and "00" do not), got {", ".join(seeds)}')
+    return seeds
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """A configuration as JSON holds it: tuples are lists."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def refuse_to_replace(system: str, config: Any, names: Sequence[str]) -> None:
+    """ValueError where saved networks of these names have other settings; damaged ones may be replaced."""
+    wanted = settings_of(config)
+    for name in sorted({*names} & {name for _, name in store.list_networks(system)}):
+        with contextlib.suppress(store.StoreError):
+            saved = store.load_network(system, name).record.get("config", {})
+            if other := [key for key in wanted if saved.get(key) != wanted[key]]:
+                raise ValueError(
+                    f"{system}/{name} is saved with another {', '.join(other)}: choose other seeds, "
+                    "save elsewhere (WM_DATA=FOLDER), or replace it (--overwrite, in Python overwrite=True)"
+                )
+
+
+def training_command(system: str, config: Any, usual: Any, seed: str) -> str:
+    """The command line that trains one network; options say what differs from the family's settings."""
+    known, words = asdict(usual), [f"wm train {system}.{config.family} --seeds {seed}"]
+    for key, value in asdict(config).items():
+        if value == known[key]:
+            continue
+        option = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words.append(f"--{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return " ".join(words)
+
+
+def own_history(history: dict[str, list], k: int) -> dict[str, list]:
+    """The training history of network k, to four digits, from that of an ensemble (see `wm.train.run`)."""
+    own = {"step": history["step"]} if history else {}
+    return own | {
+        name: [four_digits(row[k]) for row in rows] for name, rows in history.items() if name != "step"
+    }
+
+
+def four_digits(value: float) -> float:
+    """A number to four significant digits."""
+    return float(f"{value:.4g}")
