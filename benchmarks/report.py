@@ -1,4 +1,4 @@
-"""What benchmarks share: timing, and a table of rows.
+"""What benchmarks share: timing, a table of rows, and their command line.
 
 A row has name, ours, reference, ratio (reference / ours), floor of the ratio, unit, fault (empty if the row
 keeps its floor and is right), and perhaps of_limit, the share of the time that the machine's limit takes.
@@ -6,9 +6,12 @@ keeps its floor and is right), and perhaps of_limit, the share of the time that 
 
 from __future__ import annotations
 
-__all__ = ["fault", "seconds", "table"]
+__all__ = ["fault", "run", "seconds", "table"]
 
-from collections.abc import Callable
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
@@ -44,3 +47,19 @@ def table(rows: list[dict]) -> str:
         for row in rows
     ]
     return "\n".join([head, *lines])
+
+
+def run(
+    module: str, about: str, measure: Callable[[str], list[dict]], arguments: Sequence[str] | None = None
+) -> None:
+    """Measure all rows on the device that the command line asks for; print a table, then one line of JSON.
+
+    module: its name, for the help; about: its docstring. Exits if there is no such device.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    device = parser.parse_args(arguments).device
+    if device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda was asked for, but this machine has no CUDA device")
+    rows = measure(device)
+    sys.stdout.write(table(rows) + "\n" + json.dumps(rows) + "\n")

@@ -23,12 +23,9 @@ misses its floor, or is wrong, says so. The last line is JSON, a list of rows.
 
 from __future__ import annotations
 
-__all__ = ["main", "procrustes_row", "training_row"]
+__all__ = ["main", "procrustes_row", "rows", "training_row"]
 
-import argparse
-import json
 import statistics
-import sys
 from itertools import combinations
 from time import perf_counter
 
@@ -36,7 +33,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.report import fault, seconds, table
+from benchmarks import report
+from benchmarks.report import fault, seconds
 from wm.geometry import procrustes_matrix
 from wm.ring import MEDIAN_DELAYS, RingConfig, RingLearner, build, config, design, initial, task_of
 from wm.ring.batches import BLOCK
@@ -212,15 +210,14 @@ def _angle(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.arccos(min(np.linalg.svd(x.T @ y, compute_uv=False).sum(), 1.0)))
 
 
+def rows(device: str = "cpu") -> list[dict]:
+    """All rows."""
+    return [training_row(family, device=device) for family in NAMES] + [procrustes_row()]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure every row, print a table, and the rows as one line of JSON last."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ring", description=__doc__.splitlines()[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    device = parser.parse_args(arguments).device
-    if device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda was asked for, but this machine has no CUDA device")
-    rows = [training_row(family, device=device) for family in NAMES] + [procrustes_row()]
-    sys.stdout.write(table(rows) + "\n" + json.dumps(rows) + "\n")
+    report.run("benchmarks.ring", __doc__, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -48,3 +48,20 @@ def test_last_line_is_json_of_every_row_even_below_the_floor(ring, monkeypatch, 
     lines = capsys.readouterr().out.splitlines()
     assert [row["name"] for row in json.loads(lines[-1])] == NAMES
     assert sum("BELOW THE FLOOR" in line for line in lines[:-1]) == 4
+
+
+def test_training_of_symbolic_networks_at_small_size(monkeypatch, capsys):
+    symbolic = imported("symbolic", monkeypatch)
+    rows = symbolic.training_rows(networks=2, rounds=1)
+    assert [row["name"] for row in rows] == ["train", "train_vectorised"]
+    assert all(row["ratio"] == row["reference"] / row["ours"] > 0 for row in rows)
+    monkeypatch.setattr(symbolic, "training_rows", lambda device: rows)
+    symbolic.main([])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows
+
+
+def test_the_reference_of_symbolic_networks_learns_the_same_batches(monkeypatch):
+    symbolic = imported("symbolic", monkeypatch)
+    loop, gathered = (symbolic.Plain("cpu", vectorised=kind) for kind in (False, True))
+    assert loop.update().item() == pytest.approx(gathered.update().item())
+    assert loop.update().item() == pytest.approx(gathered.update().item(), rel=1e-4)

@@ -215,8 +215,9 @@ def test_without_widgets_the_views_are_pictures(drawn, monkeypatch):
     assert page.data.count("<img src") == 2 and drawn[1] == [("a-1", Knobs(gain=0))] * 2
 
 
-def test_import_leaves_widgets_alone():
-    code = "import sys, wm.ring.explorer; sys.exit('ipywidgets' in sys.modules)"
+@pytest.mark.parametrize("system", ["ring", "symbolic"])
+def test_import_leaves_widgets_alone(system):
+    code = f"import sys, wm.{system}.explorer; sys.exit('ipywidgets' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -273,9 +274,10 @@ def test_lesioned_units_are_silent_also_in_noise():
     ring_rates = axes(fig)["bump"].lines[3].get_ydata()
     assert len(ring_rates) == 50 and not ring_rates.any()
     assert "without ring units (50 of 100)" in fig.get_suptitle()
-    assert "without preferences 300–60°" in explorer.trial(
-        "g-03", lesion="preferences", from_deg=300, to_deg=60, **COARSE
-    ).get_suptitle()
+    assert (
+        "without preferences 300–60°"
+        in explorer.trial("g-03", lesion="preferences", from_deg=300, to_deg=60, **COARSE).get_suptitle()
+    )
 
 
 def test_tuning_shows_classes_and_readout():

@@ -612,20 +612,19 @@ def entries() -> dict[str, dict]:
 
 def test_readme_is_short_and_its_links_and_places_are_there():
     assert len(README.splitlines()) <= 150
-    links = re.findall(r"\]\(([^)#]+)\)", README)
+    links = re.findall(r"\]\(([^)#]+)", README)
     assert not [link for link in links if "://" not in link and not (ROOT / link).exists()]
     places = re.findall(r"`((?:data|figures|notebooks|wm)/[\w./-]+\.\w+)`", README)
     assert not [place for place in places if not (ROOT / place).exists()]
 
 
-def test_figure_table_of_readme_agrees_with_the_index():
-    row = r"\| \[(\d\d)(_\w+)\]\(notebooks/(\S+)\) \| `\./run_all\.sh (\d\d)` \| (\d+) s \|"
-    rows = re.findall(row, README)
-    assert rows
-    for number, topic, notebook, command, seconds in rows:
-        entry = entries()[number]
-        assert (notebook, command, seconds) == (entry["notebook"], number, str(entry["seconds"]))
-        assert notebook == f"{number}{topic}.ipynb"
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_links_and_places_of_a_page_are_there(page):
+    text = page.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert not [link for link in links if not (page.parent / link).exists()]
+    places = re.findall(r"`((?:benchmarks|data|figures|notebooks|tests|wm)/[\w./-]+\.\w+)`", text)
+    assert not [place for place in places if not (ROOT / place).exists()]
 
 
 @pytest.fixture

@@ -599,6 +599,19 @@ def test_lint_names_a_bad_cell(house, cells, parameters, message):
     assert message in lint(house)
 
 
+def test_lint_finds_doubled_backslashes_in_formulas(house):
+    notebook = committed(house)
+    cells = {
+        r"$-\\ln q$": [r"cell 1: has a doubled backslash in a formula: write `\ln`"],
+        r"$$a$$ and $$\alpha \\beta$$": [r"cell 1: has a doubled backslash in a formula: write `\beta`"],
+        r"$\ln q$, `C:\\temp` and $$a \\ b$$": [],
+    }
+    for text, expected in cells.items():
+        notebook.cells[0].source = "# Dots\n\n" + text
+        nbformat.write(notebook, house)
+        assert lint(house) == expected
+
+
 def test_lint_names_what_a_run_has_left_and_what_is_missing(house):
     notebook = committed(house, kernel_name="conda-env")
     notebook.metadata["widgets"] = notebook.cells[1].metadata["papermill"] = {}

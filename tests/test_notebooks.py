@@ -16,16 +16,28 @@ ROOT = Path(__file__).resolve().parents[1]
 INDEX = read_index()
 
 
-def test_every_notebook_is_in_the_index_and_in_the_readme():
+def test_every_notebook_is_in_the_index():
     kept = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert kept == {figure.notebook for figure in INDEX.values()}
-    assert not kept - {Path(name).name for name in re.findall(r"\(([^)]+\.ipynb)\)", readme())}
 
 
-def test_readme_tells_how_long_each_figure_takes():
-    """The column `time on 2 cores` is what the index says."""
-    told = dict(re.findall(r"\(notebooks/(\d\d)_[^|]*\|[^|]*\| (\d+) s \|", readme()))
-    assert told == {number: f"{figure.seconds:g}" for number, figure in INDEX.items()}
+@pytest.mark.parametrize("system", sorted({figure.system for figure in INDEX.values()}))
+def test_page_of_a_system_lists_its_figures_as_the_index_does(system):
+    """Notebook, command and the column `time on 2 cores`."""
+    page = (ROOT / f"docs/{system}.md").read_text()
+    row = r"\| \[(\w+)\]\(\.\./notebooks/(\S+)\) \| `\./run_all\.sh (\d\d)` \| (\d+) s \|"
+    own = [figure for figure in INDEX.values() if figure.system == system]
+    expected = [
+        (figure.notebook.removesuffix(".ipynb"), figure.notebook, figure.number, f"{figure.seconds:g}")
+        for figure in own
+    ]
+    assert re.findall(row, page) == expected
+
+
+def test_readme_leads_to_the_page_of_every_system():
+    readme = (ROOT / "README.md").read_text()
+    for system in {figure.system for figure in INDEX.values()}:
+        assert f"](docs/{system}.md#figures) | `./run_all.sh {system}` |" in readme
 
 
 def test_every_published_figure_and_claim_sheet_belongs_to_a_notebook():
@@ -62,7 +74,3 @@ def test_all_notebooks_draw_in_smoke_mode(tmp_path):
         assert all((folder / f"{panel}.png").stat().st_size <= 100_000 for panel in figure.figures)
         assert json.loads((folder / "claims.json").read_text())["claims"]
     assert not (tmp_path / "figures").exists()
-
-
-def readme() -> str:
-    return (ROOT / "README.md").read_text()

@@ -73,7 +73,33 @@ def test_one_colour_per_concept():
     assert len(set(style.LABELS.values())) == len(style.LABELS)
     for families in style.SYSTEMS:
         assert len({marker for _, _, marker in families.values()}) == len(families)
-    assert set(style.MARKERS) == set(style.LABELS) < set(style.COLORS)
+    assert set(style.MARKERS) == set(style.LABELS) == set(style.SHORT) < set(style.COLORS)
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        ("cycle", "sampled", "jitter", "scrambled", "gru", "mlp", "exact"),
+        ("cycle", "gru", "untrained", "exact"),
+        ("true", "lorenz", "hazard", "ngram", "markov", "shuffled"),
+        ("stage_0", "stage_1", "untrained", "chance"),
+        ("relu", "topk", "batchtopk", "jumprelu"),
+        ("no_effect", "lock_in", "timing_error", "other"),
+        ("cycle", "other_features", "random_direction"),
+        ("symbol_0", "symbol_1", "symbol_2"),
+    ],
+)
+def test_concepts_of_one_panel_are_told_apart(together):
+    """By colour, or where a pair is confused with some vision, by their markers."""
+    for a, b in itertools.combinations(together, 2):
+        nearest = min(seen_distance(a, b, vision) for vision in CONFUSION.values())
+        marked = style.MARKERS.get(a) != style.MARKERS.get(b)
+        assert nearest > (8 if marked else 12), (a, b, nearest)
+
+
+def test_short_labels_break_between_model_and_variant():
+    assert style.SHORT["jitter"] == "Transf.,\njittered" and style.SHORT["gru"] == "GRU"
+    assert max(len(line) for name in style.SHORT for line in style.SHORT[name].split("\n")) <= 16
 
 
 def test_published_colours():

@@ -1,13 +1,16 @@
 """Numbers with their uncertainty over networks: t-intervals, bootstrap, one-sided tests, Holm correction."""
 
 __all__ = [
+    "Band",
     "Estimate",
     "bootstrap_over_networks",
     "difference",
     "expanded_percentiles",
     "holm",
     "mean",
+    "mean_band",
     "mean_interval",
+    "means",
     "one_per_network",
     "pair_mean",
     "weakest",
@@ -16,12 +19,22 @@ __all__ = [
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
 Interval = tuple[float, float]
+
+
+class Band(NamedTuple):
+    """An estimate with the two ends of its interval, arrays of one shape."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,46 @@ def mean_interval(samples: ArrayLike, level: float = 0.95) -> Interval:
     reach = (estimate.interval90[1] - estimate.ours) / stats.t.ppf(0.95, estimate.df)
     reach *= stats.t.ppf((1 + level) / 2, estimate.df)
     return estimate.ours - reach, estimate.ours + reach
+
+
+def mean_band(values: ArrayLike, level: float = 0.95, *, skip_nan: bool = False) -> Band:
+    """Mean over independent networks or trials of values (trial, ...) with t-intervals: arrays (...).
+
+    skip_nan: NaN are left out, each place has its own number of trials; ends are NaN for fewer than two.
+    Raises ValueError for fewer than two trials.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2:
+        raise ValueError(f"an interval needs two independent trials or more, got {len(values)}")
+    there = ~np.isnan(values) if skip_nan else np.ones(values.shape, dtype=bool)
+    n = there.sum(axis=0)
+    middle = np.divide(np.where(there, values, 0).sum(axis=0), n, out=np.full(n.shape, np.nan), where=n > 0)
+    squares = np.where(there, (values - middle) ** 2, 0).sum(axis=0)
+    error = np.sqrt(np.divide(squares, n * (n - 1), out=np.full(n.shape, np.nan), where=n > 1))
+    reach = stats.t.ppf((1 + level) / 2, n - 1) * error
+    return Band(middle, middle - reach, middle + reach)
+
+
+def means(
+    rows: pd.DataFrame, by: str | Sequence[str], columns: str | Sequence[str], *, shares: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Means over rows, with their 95 % t-intervals as text: a row for each value of `by`, in their order.
+
+    NaN are left out; "-": nothing there; no interval for one row. Intervals of the columns `shares` end at 0
+    and 1, as in figures.
+    """
+    columns = [columns] if isinstance(columns, str) else [*columns]
+    groups = rows.groupby(by if isinstance(by, str) else [*by], sort=False)
+    ends = {column: (0.0, 1.0) if column in shares else (-math.inf, math.inf) for column in columns}
+    return pd.DataFrame({column: groups[column].agg(_mean_text, *ends[column]) for column in columns})
+
+
+def _mean_text(values: pd.Series, least: float, most: float) -> str:
+    values = values.dropna().to_numpy(dtype=np.float64)
+    if len(values) < 2:
+        return f"{values[0]:.4g}" if len(values) else "-"
+    found = np.array((values.mean(), *np.clip(mean_interval(values), least, most)))
+    return "{:.4g} [{:.4g}, {:.4g}]".format(*(found.round(6) + 0.0))  # no -0
 
 
 def bootstrap_over_networks(

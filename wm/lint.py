@@ -38,7 +38,7 @@ def lint(path: str | Path) -> list[str]:
         *_cleared(read_json(path)),
         *_title(cells),
         *_parameters(path, code),
-        *(f"cell {number}: {what}" for number, cell in enumerate(cells, 1) for what in _code(cell)),
+        *(f"cell {number}: {what}" for number, cell in enumerate(cells, 1) for what in _cell(cell)),
         *_headings(cells, _figures(path)),
         *_claims(code),
     ]
@@ -101,6 +101,19 @@ def _walk(source: str) -> list[ast.AST]:
         return list(ast.walk(ast.parse(source)))
     except SyntaxError:
         return []
+
+
+def _cell(cell: Cell) -> Iterator[str]:
+    yield from _code(cell)
+    yield from _math(cell)
+
+
+def _math(cell: Cell) -> Iterator[str]:
+    """Commands of LaTeX that an escape too many has broken: they show as a line break and letters."""
+    if cell.kind == "markdown":
+        for formula in re.findall(r"\$\$.+?\$\$|\$[^$]+\$", cell.source, re.DOTALL):
+            for name in re.findall(r"\\\\([A-Za-z]+)", formula):
+                yield f"has a doubled backslash in a formula: write `\\{name}`"
 
 
 def _code(cell: Cell) -> Iterator[str]:

@@ -8,6 +8,8 @@ __all__ = [
     "MARKERS",
     "PNG_BYTES",
     "PUBLISHED",
+    "SHORT",
+    "SYSTEMS",
     "figure",
     "line_label",
     "panel_letter",
@@ -72,7 +74,21 @@ _DICTIONARIES = {
     "batchtopk": ("BatchTopK", "#2E9C8D", "^"),
     "jumprelu": ("JumpReLU", "#AA4499", "D"),
 }
-SYSTEMS = (_RING, _SYMBOLIC, _DICTIONARIES)  # markers repeat between, never within
+# What is drawn beside networks: the same networks before training, what is exact or true, other predictors.
+_BESIDE = {
+    "untrained": ("Transformer, untrained", "#A6764E", "d"),
+    "exact": ("exact predictor", "#111111", "_"),
+    "true": ("True", "#222222", "8"),
+    "hazard": ("Hazard", "#999933", "<"),
+    "ngram": ("n-gram", "#A63A50", ">"),
+    "markov": ("Markov", "#7F7F7F", "p"),
+    "shuffled": ("Shuffled", "#BDBDBD", "*"),
+}
+_STAGES = {
+    "stage_0": ("before attention", "#C28C2C", "o"),
+    "stage_1": ("after attention", "#7B2D43", "s"),
+}
+SYSTEMS = (_RING, _SYMBOLIC, _DICTIONARIES, _BESIDE, _STAGES)  # markers repeat between, never within
 _FAMILIES = {name: look for families in SYSTEMS for name, look in families.items()}
 LABELS = {name: label for name, (label, _, _) in _FAMILIES.items()}
 MARKERS = {name: marker for name, (_, _, marker) in _FAMILIES.items()}
@@ -86,6 +102,19 @@ COLORS = {name: colour for name, (_, colour, _) in _FAMILIES.items()} | {
     "symbol_0": "#4477AA",
     "symbol_1": "#EE6677",
     "symbol_2": "#228833",
+    "chosen": "#D0005F",  # what the reader picked
+    "other_features": "#9C6B98",  # controls of an edit
+    "random_direction": "#7A7A7A",
+    "no_effect": "#D4D4D4",  # what becomes of an edited string
+    "lock_in": "#3B1F5B",
+    "timing_error": "#C7A94A",
+    "other": "#B3446C",
+}
+# Labels of families where there is little room, on two lines.
+SHORT = LABELS | {
+    name: label.replace("Transformer", "Transf.").replace("batches of ", "batch ").replace(", ", ",\n")
+    for name, label in LABELS.items()
+    if label.startswith("Transformer")
 }
 CMAPS = {"sequential": "viridis", "diverging": "RdBu_r", "circular": "twilight"}
 # ax.axhline(0.5, **CHANCE); ax.plot(x, y, **PUBLISHED)

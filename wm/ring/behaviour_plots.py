@@ -20,6 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..estimate import expanded_percentiles, mean_interval
+from ..marks import band
 from ..style import CHANCE, COLORS, LABELS, MARKERS, sideways
 from .behaviour import DIFFERENCES_DEG
 from .error_plots import draw_mean
@@ -106,10 +107,8 @@ def draw_onsets(ax: Axes, tables: Mapping[str, pd.DataFrame], column: str) -> No
     for family, rows in tables.items():
         kept = rows[rows.kept].pivot(index="network", columns="onset", values=column)
         time = kept.columns.to_numpy() * DT_MS
-        ends = np.maximum([mean_interval(values) for values in kept.to_numpy().T], 0)
         look = {"color": COLORS[family], "lw": 1, "marker": MARKERS[family], "markersize": 2}
-        ax.plot(time, kept.mean(), label=LABELS[family], **look)
-        ax.fill_between(time, *ends.T, color=COLORS[family], alpha=0.2, lw=0)
+        band(ax, time, kept.to_numpy(), within=(0, np.inf), label=LABELS[family], **look)
     ax.set(xticks=(100, 300, 500, 900), xlabel="time to distractor (ms)")
 
 
@@ -139,9 +138,7 @@ def _draw_course(ax: Axes, family: str, course: Mapping[int, np.ndarray], target
     for (difference, rates), line in zip(course.items(), ("-", "--"), strict=True):
         time = (np.arange(rates.shape[1]) - target) * DT_MS
         look = {"color": COLORS[family], "ls": line, "lw": 1}
-        ax.plot(time, rates.mean(axis=0), label=f"{LABELS[family]}, {difference}°", **look)
-        ends = np.array([mean_interval(values) for values in rates.T])
-        ax.fill_between(time, *ends.T, color=COLORS[family], alpha=0.2, lw=0)
+        band(ax, time, rates, label=f"{LABELS[family]}, {difference}°", **look)
     ax.set_xlim(time[0], time[-1])
 
 

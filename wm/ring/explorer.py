@@ -1,8 +1,8 @@
 """What there is to see of a saved ring network: views with settings, widgets, an animation, the record.
 
-    from wm.ring import explorer
-    explorer.trial("rt-07", target_deg=90, lesion="ring")   # a figure, no widgets
-    explorer.explore("rt-07")                               # all views, with sliders
+from wm.ring import explorer
+explorer.trial("rt-07", target_deg=90, lesion="ring")   # a figure, no widgets
+explorer.explore("rt-07")                               # all views, with sliders
 """
 
 from __future__ import annotations
@@ -158,9 +158,7 @@ def tuning(network: str, settings: Settings) -> Figure:
     kept = ~case.lesioned
     mask = case.ring & kept
     fig, ax = style.figure(19, 11, [["path", "change", "classes"], ["recurrent", "inputs", "readout"]])
-    trajectory = preference_trajectory(
-        case.ensemble, directions=settings.directions, delays=settings.delays
-    )
+    trajectory = preference_trajectory(case.ensemble, directions=settings.directions, delays=settings.delays)
     draw_trajectory(ax["path"], trajectory, mask, _run(case, settings))
     ax["path"].set(xlabel="time from target onset (ms)", ylabel="preferred direction (deg)")
     cue, delay = (preferred_direction(left.rates[name], left.directions_deg)[0] for name in ("cue", "delay"))

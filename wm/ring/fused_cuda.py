@@ -41,9 +41,7 @@ LOW_RANK = Launch(trials=4, warps=1)
 FULL = Launch(trials=16, warps=4)
 
 
-def scaled_normals(
-    keys: Tensor, step: int, steps: int, trials: int, units: int, *, noise: float
-) -> Tensor:
+def scaled_normals(keys: Tensor, step: int, steps: int, trials: int, units: int, *, noise: float) -> Tensor:
     """The scaled noise of one training step, (network, time, trial, unit) float16.
 
     A pure function of each network's key (network,) int64, the training step and the place.
@@ -90,7 +88,18 @@ def gradients(
     grid = (networks, parts)
     with torch.cuda.device_of(drives):
         kernels.forward[grid](
-            drives, drawn, left, right, readout, marks, targets, rates, seen, errors, loss, g_readout,
+            drives,
+            drawn,
+            left,
+            right,
+            readout,
+            marks,
+            targets,
+            rates,
+            seen,
+            errors,
+            loss,
+            g_readout,
             **common,
         )
         kernels.backward[grid](

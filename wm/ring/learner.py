@@ -76,6 +76,7 @@ class RingLearner:
         self._loss_of = kind(config, self.seeds, self.device)
         self._batches = Batches(self.task, self.seeds, config.trials)
         self._monitor = [torch_generator(seed, "monitor", device=device) for seed in self.seeds]
+
     def weights(self) -> Weights:
         """Current weights of the ensemble."""
         return build(self.config, self.parameters, self.fixed)

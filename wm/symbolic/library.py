@@ -1,0 +1,74 @@
+"""Saved symbolic networks, ready to run."""
+
+from __future__ import annotations
+
+__all__ = ["Trained", "load", "load_family", "names", "to_network"]
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import store
+from ..campaign import settings_of
+from .families import SymbolicConfig, family_name
+from .families import config as family_config
+from .hooks import Hooked
+from .learner import frozen
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One trained network with its name, seed and record (see `wm.symbolic.train`)."""
+
+    name: str
+    seed: str
+    config: SymbolicConfig
+    model: Hooked
+    record: dict[str, Any]
+
+
+def names(family: str | None = None) -> list[str]:
+    """Names of the saved symbolic networks, of one family if given (name or published name)."""
+    found = [name for _, name in store.list_networks("symbolic")]
+    if family is None:
+        return found
+    family = family_name(family)
+    return [name for name in found if re.fullmatch(rf"{family}-\w+", name)]
+
+
+def load(name: str) -> Trained:
+    """Load a saved network, such as "cycle-00".
+
+    Raises `wm.store.UnknownNetwork` (with the nearest names), `DamagedFile`, `WrongSchema`.
+    """
+    network = store.load_network("symbolic", name)
+    config = _config(network)
+    weights = {key: torch.from_numpy(value.astype(np.float32)) for key, value in network.weights.items()}
+    return Trained(name, network.record["seed"], config, frozen(config, weights), network.record)
+
+
+def load_family(family: str) -> list[Trained]:
+    """Saved networks of a family with its usual settings, or if none has them, all; raises as `load` does."""
+    found = [load(name) for name in names(family) or [f"{family_name(family)}-00"]]
+    return [each for each in found if each.config == family_config(family)] or found
+
+
+def to_network(trained: Trained, history: dict[str, list]) -> store.Network:
+    """A network as it is saved: weights in float16."""
+    weights = {key: value.cpu().numpy().astype(np.float16) for key, value in trained.model.named_parameters()}
+    return store.Network("symbolic", trained.name, trained.record, weights, history)
+
+
+def _config(network: store.Network) -> SymbolicConfig:
+    """The configuration in a record; `WrongSchema` if it is no symbolic network of this version."""
+    saved = network.record.get("config")
+    if not isinstance(saved, Mapping) or set(saved) != {field.name for field in fields(SymbolicConfig)}:
+        place = f"data/{network.system}/{network.name}"
+        raise store.WrongSchema(place, "is no symbolic network of this version", "train it again")
+    config = SymbolicConfig(**(saved | {"holding": tuple(saved["holding"])}))
+    assert settings_of(config) == saved
+    return config
