@@ -627,6 +627,16 @@ def test_links_and_places_of_a_page_are_there(page):
     assert not [place for place in places if not (ROOT / place).exists()]
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_python_of_a_page_gives_the_shapes_that_it_says(page):
+    for block in re.findall(r"(?s)```python\n(.*?)```", page.read_text("utf-8")):
+        names = {}
+        exec(block, names)
+        for line, shape in re.findall(r"(?m)^(.+?) +# (\(\d+(?:, \d+)+\)):", block):
+            told = line.split(" = ")[0].split(",")[0]
+            assert str(tuple(eval(told, names).shape)) == shape, line
+
+
 @pytest.fixture
 def own_family(monkeypatch):
     """The family and the look that README adds, put where it says."""

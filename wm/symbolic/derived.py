@@ -40,7 +40,7 @@ def saved_families(
 def measure(families: Sequence[str] | None = None, *, device: str = "cpu") -> pd.DataFrame:
     """Collect the scores of the saved networks of these families (default: all) in the table; returns rows.
 
-    device: for all measures alike. ValueError for an unknown family, or if nothing is saved.
+    device: not used. ValueError for an unknown family, or if nothing is saved.
     """
     wanted = saved_families(families)
     options = {"device": "cpu", "families": families}

@@ -164,7 +164,7 @@ def measure(
     """Train and measure autoencoders of the saved networks of these families (default: `MEASURED`).
 
     All networks at the published setting; the first `SWEPT` of `cycle` also in the sweep. networks: the first
-    ones only; steps: of every training, in place of those above. device: for all measures alike. Writes
+    ones only; steps: of every training, in place of those above. device: not used. Writes
     tables and states, returns the rows. ValueError for another family, or if nothing is saved; raises what
     `wm.measured.Measuring.save` does.
     """

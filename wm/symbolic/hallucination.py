@@ -200,9 +200,9 @@ def measure(families: Sequence[str] | None = None, *, trials: int = 64, device: 
     """Measure saved networks of these families (default: all of cycles), write tables and curves.
 
     Each network goes on from `trials` prompts of each distance, and as often from each published prompt.
-    Prompts and draws of a network follow from its seed. Returns the rows by distance. device: for all
-    measures alike. ValueError for an unknown family, or if nothing is saved; raises what
-    `wm.measured.Measuring.save` does.
+    Prompts and draws of a network follow from its seed. Returns the rows by distance. device: not
+    used. ValueError for an unknown family, or if nothing is saved; raises what `wm.measured.Measuring.save`
+    does.
     """
     wanted = saved_families(families, among=[name for name in FAMILIES if name != "lorenz"])
     options = {"device": "cpu", "families": families, "trials": trials}

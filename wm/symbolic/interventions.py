@@ -233,7 +233,7 @@ def measure(
     """Measure saved networks of these families (default: `MEASURED`) at both stages, write the tables.
 
     draws: of each control; continuations: generated with each feature edited. Returns the rows of the
-    published procedure. device: for all measures alike. ValueError for a family without shipped
+    published procedure. device: not used. ValueError for a family without shipped
     autoencoders, or if nothing is saved; raises what `wm.measured.Measuring.save` does.
     """
     wanted = saved_families(families, among=MEASURED)

@@ -72,9 +72,9 @@ def measure(
 ) -> pd.DataFrame:
     """Score the saved Lorenz networks and the controls, and write both tables; returns the rows of networks.
 
-    strings, steps: how many of each network and of each set of a control, and their length. device: for all
-    measures alike. Raises ValueError for another family, or if no network is saved; what
-    `wm.measured.Measuring.save` raises.
+    strings, steps: how many of each network and of each set of a control, and their length. device: not
+    used. Raises ValueError for another family, or if no network is saved; what `wm.measured.Measuring.save`
+    raises.
     """
     wanted = saved_families(families, among=("lorenz",))
     options = {"device": "cpu", "families": families, "strings": strings, "steps": steps}

@@ -228,7 +228,7 @@ def by_position(x: ArrayLike, known: Labels) -> pd.DataFrame:
 def measure(families: Sequence[str] | None = None, *, device: str = "cpu") -> pd.DataFrame:
     """Measure the saved networks of these families (default: `FAMILIES`), trained and untrained.
 
-    Writes the three tables; returns the rows of stages. device: for all measures alike. ValueError for a
+    Writes the three tables; returns the rows of stages. device: not used. ValueError for a
     family without cycles, or if nothing is saved; what `wm.measured.Measuring.save` raises.
     """
     wanted = derived.saved_families(families, among=FAMILIES)
