@@ -15,7 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from wm import explore, explore_notebook, notebook, ring, store
+from wm import explore, explore_notebook, notebook, ring, store, symbolic
 from wm.__main__ import main
 from wm.explore import Range
 from wm.lint import lint
@@ -86,7 +86,8 @@ def test_template_for_any_ring_network_is_well_kept():
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", [
     "data/ring/g-03/explore.ipynb", "data/ring/mst1-00/explore.ipynb", "data/ring/wmd-20/explore.ipynb",
-    "notebooks/explore/ring.ipynb",
+    *(f"data/symbolic/{family}-01/explore.ipynb" for family in symbolic.FAMILIES),
+    "notebooks/explore/ring.ipynb", "notebooks/explore/symbolic.ipynb",
 ])  # fmt: skip
 def test_explorers_run_in_smoke_mode(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WM_RESULTS", str(tmp_path))

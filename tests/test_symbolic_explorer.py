@@ -1,13 +1,12 @@
 """Explorer of symbolic networks: views draw the data, edits act, what does not suit a network is refused."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from wm import notebook, store, symbolic
+from wm import store, symbolic
 from wm.lint import lint
 from wm.symbolic import attention, dictionaries, edits, explorer, lorenz
 from wm.symbolic import explorer_case as cases
@@ -48,22 +47,6 @@ def test_template_for_any_symbolic_network_is_well_kept():
     no_claims = ["last code cell does not record claims (`sheet.save()`)"]
     assert lint(ROOT / "notebooks/explore/symbolic.ipynb") == no_claims
     assert lint(ROOT / "data/symbolic/cycle-03/explore.ipynb") == no_claims
-
-
-@pytest.mark.notebook
-@pytest.mark.parametrize("path", [
-    *(f"data/symbolic/{family}-01/explore.ipynb" for family in symbolic.FAMILIES),
-    "notebooks/explore/symbolic.ipynb",
-])  # fmt: skip
-def test_explorers_run_in_smoke_mode(path, tmp_path, monkeypatch):
-    monkeypatch.setenv("WM_RESULTS", str(tmp_path))
-    outcome = notebook.run(ROOT / path, {"smoke": True})
-    assert outcome.ok, outcome.report()
-    (done,) = tmp_path.glob(f"smoke/*/{Path(path).name}")
-    shown = [output for cell in json.loads(done.read_text())["cells"] for output in cell.get("outputs", ())]
-    assert not [each for each in shown if each["output_type"] == "stream"]
-    pictures = [each for each in shown if "image/png" in each["data"] or "<img" in str(each["data"])]
-    assert len(pictures) >= 2
 
 
 # ---------------------------------------------------------------- what is offered

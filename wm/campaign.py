@@ -6,8 +6,8 @@ A configuration is a frozen dataclass with a `family`; its networks are `<family
 from __future__ import annotations
 
 __all__ = [
-    "check_seeds", "four_digits", "network_name", "own_history", "refuse_to_replace", "settings_of",
-    "training_command",
+    "check_seeds", "four_digits", "network_name", "own_history", "refuse_to_replace", "saved_names",
+    "settings_of", "training_command",
 ]  # fmt: skip
 
 import contextlib
@@ -23,6 +23,12 @@ from . import store
 def network_name(config: Any, seed: str) -> str:
     """Name of the network of a seed: `rt-07`."""
     return f"{config.family}-{seed:0>2}"
+
+
+def saved_names(system: str, family: str | None = None) -> list[str]:
+    """Names of the saved networks of a system, of one family if given (its own name, not a published one)."""
+    found = [name for _, name in store.list_networks(system)]
+    return [name for name in found if family is None or re.fullmatch(rf"{family}-\w+", name)]
 
 
 def check_seeds(config: Any, seeds: Sequence[str | int]) -> list[str]:

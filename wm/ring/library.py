@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Ensemble", "as_ensemble", "load", "names"]
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import store
+from ..campaign import saved_names
 from .construction import Design, build, design
 from .families import FAMILIES, RingConfig, family_name
 from .families import config as family_config
@@ -90,11 +90,7 @@ def _config(network: store.Network) -> RingConfig:
 
 def names(family: str | None = None) -> list[str]:
     """Names of the saved ring networks, of one family if given (name or published script name)."""
-    found = [name for _, name in store.list_networks("ring")]
-    if family is None:
-        return found
-    family = family_name(family)
-    return [name for name in found if re.fullmatch(rf"{family}-\w+", name)]
+    return saved_names("ring", family and family_name(family))
 
 
 def load(which: str | Sequence[str]) -> Ensemble:

@@ -156,9 +156,8 @@ def features_at(case: Case, sae: SparseAutoencoder, windows: np.ndarray) -> np.n
 
 def tuning(case: Case, sae: SparseAutoencoder) -> np.ndarray:
     """Activations at the end of a full window by phase, in the order of the cycle, (feature, phase)."""
-    cycle = case.trained.config.cycle()
-    shown = cycle.windows(case.trained.config.context).tokens
-    return features_at(case, sae, shown[np.argsort(cycle.phases(shown))]).T
+    config = case.trained.config
+    return features_at(case, sae, config.cycle().phase_windows(config.context)).T
 
 
 def chosen(case: Case, settings: Settings) -> int:

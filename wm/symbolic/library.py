@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Trained", "load", "load_family", "names", "to_network"]
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import store
-from ..campaign import settings_of
+from ..campaign import saved_names, settings_of
 from .families import SymbolicConfig, family_name
 from .families import config as family_config
 from .hooks import Hooked
@@ -33,11 +32,7 @@ class Trained:
 
 def names(family: str | None = None) -> list[str]:
     """Names of the saved symbolic networks, of one family if given (name or published name)."""
-    found = [name for _, name in store.list_networks("symbolic")]
-    if family is None:
-        return found
-    family = family_name(family)
-    return [name for name in found if re.fullmatch(rf"{family}-\w+", name)]
+    return saved_names("symbolic", family and family_name(family))
 
 
 def load(name: str) -> Trained:

@@ -67,9 +67,7 @@ class Coded(NamedTuple):
 @torch.no_grad()
 def coded(trained: Trained, sae: SparseAutoencoder) -> Coded:
     """Encode and decode all windows of a network where the autoencoder is hooked."""
-    cycle = trained.config.cycle()
-    tokens = cycle.windows(trained.config.context).tokens
-    tokens = tokens[np.argsort(cycle.phases(tokens))]
+    tokens = trained.config.cycle().phase_windows(trained.config.context)
     shown = trained.model.run_with_cache(torch.as_tensor(tokens), sae.cfg.hook_name)[1][sae.cfg.hook_name]
     features = sae.encode(shown)
     return Coded(tokens, *(each.numpy() for each in (shown, sae.decode(features), features)))

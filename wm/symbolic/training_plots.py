@@ -7,7 +7,7 @@ numbers of one network from a run of its scripts, or derived from its descriptio
 from __future__ import annotations
 
 __all__ = [
-    "PUBLISHED_ENTROPIES", "PUBLISHED_LOSSES", "draw_best", "draw_entropies", "draw_excess", "draw_finals",
+    "PUBLISHED_ENTROPIES", "PUBLISHED_LOSSES", "draw_entropies", "draw_excess", "draw_finals",
     "draw_limits", "draw_loss", "draw_streams", "draw_switch", "draw_windows", "family_legend", "histories",
     "open_phases",
 ]  # fmt: skip
@@ -34,7 +34,6 @@ PUBLISHED_LOSSES = {1000: 0.256, 2000: 0.185, 3000: 0.181, 10000: 0.180}
 """update -> training loss of one network, nats"""
 PUBLISHED_ENTROPIES = (0.4506, 0.4170, 0.3749, 0.3183, 0.2310, 0, 0, 0, 0, 0)
 """least loss at each place of a window of 10, three symbols held for 6 steps, nats"""
-_BEST = {"color": COLORS["exact"], "lw": 0.9, "zorder": 3}
 _SHOWN = 1e-6  # nats; what is below is drawn there
 
 
@@ -155,11 +154,6 @@ def draw_limits(
         values = [limit(Cycle(3, (hold,)), context) for context in contexts]
         ax.plot(contexts, values, color=(shade,) * 3, lw=1, label=f"h = {hold}")
     ax.set(xlabel="context B (symbols)", xticks=[*range(contexts[0] - 1 + 3, contexts[-1] + 1, 3)])
-
-
-def draw_best(ax: Axes, values: np.ndarray, **look) -> None:
-    """The exact optimum at places 1, 2, ... of a window (place,), as a black line."""
-    ax.plot(np.arange(1, len(values) + 1), values, **(_BEST | look))
 
 
 # ---------------------------------------------------------------- learning
