@@ -65,3 +65,31 @@ def test_the_reference_of_symbolic_networks_learns_the_same_batches(monkeypatch)
     loop, gathered = (symbolic.Plain("cpu", vectorised=kind) for kind in (False, True))
     assert loop.update().item() == pytest.approx(gathered.update().item())
     assert loop.update().item() == pytest.approx(gathered.update().item(), rel=1e-4)
+
+
+def test_plastic_rows_at_small_size(monkeypatch, capsys):
+    plastic = imported("plastic", monkeypatch)
+    rows = plastic.token_rows(batch=2, rounds=1)
+    rows += [plastic.campaign_row(rounds=1), plastic.memory_row(batch=2)]
+    names = [*(f"token_step_{rule}" for rule in plastic.RULES), "campaign", "memory"]
+    assert [row["name"] for row in rows] == names
+    assert all(row["ratio"] == row["reference"] / row["ours"] > 0 for row in rows)
+    assert all(row["fault"] in ("", "BELOW THE FLOOR") for row in rows)
+    monkeypatch.setattr(plastic, "TOLERANCE", 0)
+    assert plastic.token_rows(batch=2, rounds=1)[1]["fault"].startswith("WRONG BY")
+    monkeypatch.setattr(plastic, "token_rows", lambda device: rows[:3])
+    monkeypatch.setattr(plastic, "campaign_row", lambda device: rows[3])
+    monkeypatch.setattr(plastic, "memory_row", lambda device: rows[4])
+    plastic.main([])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows
+
+
+def test_dense_fast_weights_of_the_benchmark_answer_as_factored_ones(monkeypatch):
+    plastic = imported("plastic", monkeypatch)
+    settings = plastic.config("copying_hebbian", batch=2, delay=3, width=8, heads=2, feedforward=8)
+    weights = plastic.layout(settings).views(plastic.initial(settings, "0")[None].double())
+    tokens = plastic.make_task(settings).sample(2, np.random.default_rng(0)).inputs
+    inputs = plastic.torch.as_tensor(tokens)[None]
+    own = plastic.knobs([settings], weights["head.bias"])
+    ours = plastic.run(settings, weights, inputs, own).answers.numpy()
+    assert plastic.dense(settings, weights, inputs, own).numpy() == pytest.approx(ours, abs=1e-12)

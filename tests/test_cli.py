@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from wm import arguments as cli_arguments
 from wm import cli, paths, ring, store, style, train
 from wm.__main__ import main
 
@@ -169,7 +170,7 @@ def test_all_families(wm, calls, roots):
         ("train", "name first what to train"),
         ("train --device cuda", "name first what to train"),
         ("train rign.rt", "unknown system 'rign': did you mean ring?"),
-        ("train plants.rt", "unknown system 'plants': there are .*ring"),
+        ("train birds.rt", "unknown system 'birds': there are .*ring"),
         ("train ring.hdreshufle", "unknown ring family 'hdreshufle': did you mean hdreshuffle"),
         ("train ring", "name one family, or `wm train ring --all`; families: ring.wmd, "),
         ("train ring.rt --all", "name one family, or `wm train ring --all`"),
@@ -234,6 +235,90 @@ def test_networks_with_other_settings_are_not_replaced(wm):
     save("rt-01")
     told = refused(wm("train", "ring.rt", *SMALL, "--seeds", 1))
     assert "ring/rt-01 is saved with another" in told and "overwrite" in told
+
+
+# ---------------------------------------------------------------- commands of one system
+
+TOY = '''
+from dataclasses import dataclass
+
+from wm.arguments import say
+
+@dataclass(frozen=True)
+class Greet:
+    """Greet somebody.
+
+    Example: wm toy greet --name Ada
+    """
+
+    name: str = "you"
+    """who"""
+
+    def run(self) -> int:
+        """Greet."""
+        return say(f"hello {self.name}") + (self.name == "nobody")
+
+@dataclass(frozen=True)
+class GreetLoudly(Greet):
+    """Greet somebody loudly.
+
+    Example: wm toy greet loudly
+    """
+
+    def run(self) -> int:
+        """Greet."""
+        return say(f"HELLO {self.name}")
+
+COMMANDS = {"greet": Greet, "greet loudly": GreetLoudly}
+'''
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A system with two commands of its own, beside those that there are."""
+    package = tmp_path / "more" / "toy"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "commands.py").write_text(TOY)
+    monkeypatch.setattr(cli_arguments, "_folders", [*cli_arguments._folders, str(package.parent)])
+    monkeypatch.setattr("wm.__path__", cli_arguments._folders)
+    yield
+    for name in [name for name in sys.modules if name.startswith("wm.toy")]:
+        del sys.modules[name]
+    vars(sys.modules["wm"]).pop("toy", None)
+
+
+def test_a_system_has_commands_of_its_own(wm, toy):
+    assert wm("toy", "greet", "--name", "Ada") == (0, "hello Ada\n", "")
+    assert wm("toy", "greet", "loudly") == (0, "HELLO you\n", "")
+    assert wm("toy", "greet", "--name=nobody")[0] == 1
+
+
+def test_help_lists_the_commands_of_a_system(wm, toy, capsys):
+    for words in ("toy --help", "toy -h", "toy gret --help"):
+        code, out, _ = wm(*words.split())
+        assert code == 0 and out.startswith("usage: wm toy COMMAND ...\n")
+        assert "\n  greet           Greet somebody.\n  greet loudly    Greet somebody loudly.\n" in out
+    assert "Commands for toy alone: wm toy --help\n" in wm("--help")[1]
+    text = helped(capsys, "toy", "greet", "loudly", "--help")
+    assert "usage: wm toy greet loudly " in text and "Example: wm toy greet loudly" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("toy", "name a command: wm toy COMMAND; there are greet, greet loudly; see wm toy --help"),
+        ("toy --name Ada", "name a command: wm toy COMMAND; there are greet, greet loudly"),
+        ("toy gret", "unknown command 'gret' of toy: did you mean greet?; see wm toy --help"),
+        ("toy gret loudly --name Ada", "unknown command 'gret loudly' of toy: did you mean greet loudly"),
+        ("toy greet softly", "unknown argument 'softly': see wm toy greet --help"),
+        ("toy greet --nme Ada", "unknown option '--nme': did you mean --name?"),
+        ("ring greet", "ring has no commands of its own: see wm --help, wm train ring --help"),
+        ("ring", "ring has no commands of its own"),
+    ],
+)
+def test_unknown_commands_of_a_system_are_told_in_one_line(wm, toy, words, said):
+    assert said in refused(wm(*words.split()))
 
 
 # ---------------------------------------------------------------- failures
@@ -318,7 +403,7 @@ def test_help_of_states_lists_the_measures(capsys):
 
 
 def test_states_of_a_system_without_any(wm, monkeypatch):
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("wm.arguments.importlib.util.find_spec", lambda name: None)
     assert "ring has nothing to measure" in refused(wm("states", "ring"))
 
 

@@ -1,24 +1,37 @@
-"""Words of a command line as a dataclass; what is not understood, in one line that says what would be."""
+"""Words of a command line: options as a dataclass, systems and what they offer by name.
 
-__all__ = ["UsageError", "check_device", "parse"]
+What is not understood is told in one line that says what would be.
+"""
+
+__all__ = [
+    "UsageError", "check_device", "commands_of", "find_system", "measures_of", "parse", "qualified", "say",
+    "systems", "with_commands",
+]  # fmt: skip
 
 import contextlib
+import importlib
+import importlib.util
 import io
 import itertools
+import pkgutil
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
+from types import ModuleType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.conf import Positional, Suppress
 
+from wm import __path__ as _folders
 from wm.text import nearest
 
 _NUMBERS = {
     r"invalid literal for int.*: ('.*')": "a whole number",
     r"could not convert string to float: ('.*')": "a number",
     r"no type matching \S*INT could be instantiated from \[('.*')\]\.?": "a whole number",
+    r"no type matching \S*FLOAT could be instantiated from \[('.*')\]\.?": "a number",
 }  # of python and tyro, and what they mean
 
 
@@ -47,7 +60,7 @@ def parse(default: Any, arguments: Sequence[str], *, prog: str, about: str) -> A
         rows = [row.strip(" │") for row in out.getvalue().splitlines()[1:]]
         parts = itertools.groupby(rows, key=lambda row: not row.strip("─-╰╯"))  # between horizontal rules
         message = next(" ".join(part) for rule, part in parts if not rule)
-        raise UsageError(f"{_plain(message, arguments)}; see {prog} --help") from None
+        raise UsageError(f"{_plain(message, arguments).rstrip('.')}; see {prog} --help") from None
     options = _options(type(default))
     if unknown:
         word = unknown[0].partition("=")[0]
@@ -85,3 +98,56 @@ def _plain(message: str, arguments: Sequence[str]) -> str:
         if value := re.fullmatch(pattern, found[2]):
             return f"{option} must be {kind}, got {value[1]}"
     return f"{option}: {found[2]}"
+
+
+def systems() -> list[str]:
+    """Names of the systems; imports none of them."""
+    return [module.name for module in pkgutil.iter_modules(_folders) if module.ispkg]
+
+
+def with_commands() -> list[str]:
+    """Names of the systems that have commands of their own; imports none of them."""
+    return [
+        module.name.split(".")[0]
+        for name in systems()
+        for module in pkgutil.iter_modules([f"{folder}/{name}" for folder in _folders], f"{name}.")
+        if module.name == f"{name}.commands"
+    ]
+
+
+def find_system(name: str) -> ModuleType:
+    """The package of a system. Raises `UsageError` for a name that none has."""
+    if name not in systems():
+        raise UsageError(f"unknown system {name!r}: {nearest(name, systems())}")
+    return importlib.import_module(f"wm.{name}")
+
+
+def measures_of(system: str) -> dict[str, Callable[..., object]]:
+    """`MEASURES` of a system. Raises `UsageError` if it has none."""
+    find_system(system)
+    if not importlib.util.find_spec(f"wm.{system}.derived"):
+        raise UsageError(f"{system} has nothing to measure")
+    return importlib.import_module(f"wm.{system}.derived").MEASURES
+
+
+def commands_of(system: str) -> dict[str, type]:
+    """`COMMANDS` of a system. Raises `UsageError` if it has none."""
+    if system not in with_commands():
+        raise UsageError(f"{system} has no commands of its own: see wm --help, wm train {system} --help")
+    return importlib.import_module(f"wm.{system}.commands").COMMANDS
+
+
+def qualified(family: str) -> list[str]:
+    """`ring.rt` for `rt`: with every system that has a family of this name."""
+    found = []
+    for name in systems():
+        with contextlib.suppress(ValueError):
+            found.append(f"{name}.{find_system(name).family_name(family)}")
+    return found
+
+
+def say(text: str) -> int:
+    """Write a line to stdout at once, also into a file; return 0, the exit code of what is done."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+    return 0

@@ -5,22 +5,23 @@ A system is a package of `wm` with `FAMILIES` (name -> family with `title`, publ
 `PUBLISHED_OPTIONS` (field -> published spellings), `derived.MEASURES` (name -> function of `device` and
 `families`, None for all, which saves through `wm.measured`; the first is the usual one) and `train(config,
 networks, *, seeds, device, checkpoint, overwrite)`, which returns what has `names` and `records`, and unless
-`overwrite` raises ValueError rather than replace networks of other settings. Commands import what they need.
+`overwrite` raises ValueError rather than replace networks of other settings.
+
+A system may have commands of its own, `wm SYSTEM COMMAND`: `COMMANDS` of its module `commands`, a name of one
+or more words -> a dataclass with defaults: its fields are options, its docstring the help, and `run()` gives
+the exit code. Commands import what they need.
 
 Exit codes: 0 done; 1 failed; 2 not understood; 5 cannot write; 130 interrupted. `WM_TRACEBACK=1`: tracebacks.
 """
 
 __all__ = ["UsageError", "main"]
 
-import contextlib
-import importlib
-import importlib.util
 import inspect
+import itertools
 import os
-import pkgutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,9 +30,19 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from wm import __path__ as _folders
 from wm import __version__
-from wm.arguments import UsageError, check_device, parse
+from wm.arguments import (
+    UsageError,
+    check_device,
+    commands_of,
+    find_system,
+    measures_of,
+    parse,
+    qualified,
+    say,
+    systems,
+    with_commands,
+)
 from wm.device import check_found
 from wm.explore_notebook import Explore
 from wm.text import nearest
@@ -77,14 +88,14 @@ class Train:
     def run(self) -> int:
         """Train the family, or one family after the other."""
         name, _, family = self.target.partition(".")
-        system = _system(name)
+        system = find_system(name)
         if bool(family) == self.all:
             families = ", ".join(f"{name}.{each}" for each in system.FAMILIES)
             raise UsageError(f"name one family, or `wm train {name} --all`; families: {families}")
         if not self.all:
             options = self.settings
             return self._train(system, type(options).__base__(**vars(options)), self.checkpoint)
-        for config in map(system.config, system.FAMILIES):
+        for config in map(system.config, (name for name, each in system.FAMILIES.items() if each.shipped)):
             self._train(system, config, self.checkpoint and self.checkpoint / config.family)
         return 0
 
@@ -92,13 +103,13 @@ class Train:
         from wm.show import medians
 
         name = system.__name__.removeprefix("wm.")
-        count = self.networks or system.FAMILIES[config.family].shipped
+        count = self.networks or system.FAMILIES[config.family].shipped or 1
         seeds = self.seeds or tuple(str(seed) for seed in range(count))
         done = system.train(
             config, len(seeds), seeds=seeds, device=self.device, checkpoint=checkpoint,
             overwrite=self.overwrite,
         )  # fmt: skip
-        return _say(f"saved {name}/{' '.join(done.names)}: {medians(done.records)}")
+        return say(f"saved {name}/{' '.join(done.names)}: {medians(done.records)}")
 
 
 @dataclass(frozen=True)
@@ -125,21 +136,21 @@ class States:
     def run(self) -> int:
         """Measure, one after the other."""
         if not self.system:
-            raise UsageError(f"name a system: wm states SYSTEM; there are {', '.join(_systems())}")
-        known = _measures(self.system)
+            raise UsageError(f"name a system: wm states SYSTEM; there are {', '.join(systems())}")
+        known = measures_of(self.system)
         if wrong := [name for name in self.measures if name not in known]:
             raise UsageError(f"{self.system} has no measure {wrong[0]!r}: {nearest(wrong[0], known)}")
         if self.all and self.measures:
             raise UsageError(f"name measures or give --all: wm states {self.system} --all")
         check_found(self.device)
-        families = [_system(self.system).family_name(family) for family in self.families] or None
+        families = [find_system(self.system).family_name(family) for family in self.families] or None
         chosen = [*known] if self.all else [*dict.fromkeys(self.measures or [*known][:1])]
         for name in chosen:
             begun = time.perf_counter()
             known[name](device=self.device, families=families)
-            _say(f"measured {self.system} {name} in {time.perf_counter() - begun:.0f} s")
+            say(f"measured {self.system} {name} in {time.perf_counter() - begun:.0f} s")
         if (others := [name for name in known if name not in chosen]) and not self.measures:
-            _say(f"not measured: {', '.join(others)}; wm states {self.system} NAME, or --all")
+            say(f"not measured: {', '.join(others)}; wm states {self.system} NAME, or --all")
         return 0
 
 
@@ -158,7 +169,7 @@ class Show:
         """Show one thing, or the list."""
         from wm.show import described, overview
 
-        return _say("\n".join(described(self.target) if self.target else overview()))
+        return say("\n".join(described(self.target) if self.target else overview()))
 
 
 @dataclass(frozen=True)
@@ -178,7 +189,7 @@ class Verify:
         problems = store.verify(record=self.record)
         files, many = len(store.saved_files()), "s" * (len(problems) != 1)
         summary = f"{files} files checked, {len(problems) or 'no'} problem{many}"
-        _say("\n".join([*(f"{path}: {what}: {remedy}" for path, what, remedy in problems), summary]))
+        say("\n".join([*(f"{path}: {what}: {remedy}" for path, what, remedy in problems), summary]))
         return 1 if problems else 0
 
 
@@ -208,9 +219,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     verb, *rest = arguments or [""]
     if verb in ("-h", "--help"):
-        return _say("\n".join(_help()))
+        return say("\n".join(_help()))
     if verb == "--version":
-        return _say(f"wm {__version__}")
+        return say(f"wm {__version__}")
+    if verb in systems():
+        return _own(verb, rest)
     if verb not in _VERBS:
         raise UsageError(f"unknown command {verb!r}: {nearest(verb, _VERBS)}; see wm --help")
     kind, prog, about = _VERBS[verb], f"wm {verb}", inspect.getdoc(_VERBS[verb])
@@ -220,8 +233,8 @@ def _run(arguments: list[str]) -> int:
         if not given.network:
             raise UsageError("name a network: wm explore NETWORK; wm show lists what there is")
         return given.run()
-    if verb == "states" and {"-h", "--help"} & {*rest} and rest[0] in _systems():
-        prog, about = f"{prog} {rest[0]}", f"{about}\n\nMeasures: {', '.join(_measures(rest[0]))}"
+    if verb == "states" and {"-h", "--help"} & {*rest} and rest[0] in systems():
+        prog, about = f"{prog} {rest[0]}", f"{about}\n\nMeasures: {', '.join(measures_of(rest[0]))}"
     if verb != "train":
         return parse(kind(), rest, prog=prog, about=about).run()
     if rest[:1] in (["-h"], ["--help"]):
@@ -237,15 +250,34 @@ def _help() -> Iterator[str]:
     for verb, kind in _VERBS.items():
         what, _, example = inspect.getdoc(kind).split("\n")
         yield f"  {verb:8}{what}\n  {'':8}{example}"
-    yield f"\nSystems: {', '.join(_systems())}. More: wm COMMAND --help, wm train SYSTEM.FAMILY --help"
+    yield f"\nSystems: {', '.join(systems())}. More: wm COMMAND --help, wm train SYSTEM.FAMILY --help"
+    for name in with_commands():
+        yield f"Commands for {name} alone: wm {name} --help"
+
+
+def _own(system: str, arguments: list[str]) -> int:
+    """Run a command of one system: the longest of its names with which the arguments begin."""
+    known = commands_of(system)
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    for count in range(len(words), 0, -1):
+        if kind := known.get(name := " ".join(words[:count])):
+            prog, about = f"wm {system} {name}", inspect.getdoc(kind)
+            return parse(kind(), arguments[count:], prog=prog, about=about).run()
+    if {"-h", "--help"} & {*arguments}:
+        lines = (f"  {name:16}{inspect.getdoc(kind).splitlines()[0]}" for name, kind in known.items())
+        more = f"\nMore: wm {system} COMMAND --help"
+        return say("\n".join([f"usage: wm {system} COMMAND ...\n", *lines, more]))
+    given = " ".join(words)
+    what = f"unknown command {given!r} of {system}: " if given else f"name a command: wm {system} COMMAND; "
+    raise UsageError(f"{what}{nearest(given, known)}; see wm {system} --help")
 
 
 def _training(target: str) -> tuple[Train, str]:
     """`Train` for a target, with the settings of its family as further options, and what its help adds."""
     name, dot, family = target.partition(".")
-    if not dot and name not in _systems() and (meant := _qualified(name)):
+    if not dot and name not in systems() and (meant := qualified(name)):
         raise UsageError(f"unknown system {name!r}: did you mean {' or '.join(meant)}?")
-    system = _system(name)
+    system = find_system(name)
     if not dot:
         titles = "".join(
             f"\n  {name}.{each}: {known.title}" + f", published as {known.alias}" * bool(known.alias)
@@ -261,38 +293,6 @@ def _training(target: str) -> tuple[Train, str]:
     options = dataclass(frozen=True)(type("Options", (type(config),), own))(**vars(config))
     extra = ("settings", tyro.conf.OmitArgPrefixes[type(options)], field(default=options))
     return make_dataclass("Train", [extra], bases=(Train,), frozen=True)(target), ""
-
-
-def _systems() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(_folders) if module.ispkg]
-
-
-def _system(name: str) -> ModuleType:
-    if name not in _systems():
-        raise UsageError(f"unknown system {name!r}: {nearest(name, _systems())}")
-    return importlib.import_module(f"wm.{name}")
-
-
-def _measures(system: str) -> dict[str, Callable[..., object]]:
-    _system(system)
-    if not importlib.util.find_spec(f"wm.{system}.derived"):
-        raise UsageError(f"{system} has nothing to measure")
-    return importlib.import_module(f"wm.{system}.derived").MEASURES
-
-
-def _qualified(family: str) -> list[str]:
-    """`ring.rt` for `rt`: with every system that has a family of this name."""
-    found = []
-    for name in _systems():
-        with contextlib.suppress(ValueError):
-            found.append(f"{name}.{_system(name).family_name(family)}")
-    return found
-
-
-def _say(text: str) -> int:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()  # measures are told one by one, also into a file
-    return 0
 
 
 def _fail(text: str, code: int) -> int:

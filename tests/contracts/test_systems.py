@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 import wm
+from wm.arguments import commands_of, with_commands
 from wm.index import SYSTEMS
 
 NAMES = [module.name for module in pkgutil.iter_modules(wm.__path__) if module.ispkg]
@@ -50,6 +51,15 @@ def test_published_options_are_fields_with_spellings_of_their_own(system):
     assert set(system.PUBLISHED_OPTIONS) <= known
     spellings = [text for texts in system.PUBLISHED_OPTIONS.values() for text in texts]
     assert len(set(spellings)) == len(spellings) and all(text.startswith("-") for text in spellings)
+
+
+def test_commands_of_its_own_explain_themselves(system):
+    name = system.__name__.removeprefix("wm.")
+    known = commands_of(name) if name in with_commands() else {}
+    for words, kind in known.items():
+        assert words == " ".join(words.split()) and not words.startswith("-")
+        assert is_dataclass(kind) and callable(kind().run), "made from defaults alone"
+        assert f"Example: wm {name} {words}" in inspect.getdoc(kind)
 
 
 def test_train_and_measure_take_what_the_commands_give(system):

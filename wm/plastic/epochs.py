@@ -1,0 +1,181 @@
+"""Training in epochs with an evaluation after each, as the published scripts do it (Chaudhary 2025).
+
+An epoch is `sequences` updates; afterwards every network answers as many fresh sequences, without dropout.
+"""
+
+from __future__ import annotations
+
+__all__ = ["OBSERVED", "Epochs", "evaluated_on_fresh", "histories"]
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..campaign import settings_of
+from ..train import numpy_generator, run
+from .batches import draw_dropout, dropout_masks, dropout_places
+from .engine import Trace
+from .engine import run as run_networks
+from .families import PlasticConfig, make_task
+from .learner import PlasticLearner, costs
+from .memory import squared_norms
+
+OBSERVED = 10
+"""updates of which one is run a second time, to see rates and fast weights of single tokens in training"""
+_AT_ONCE = 128
+_TOKENS = ("eta", "plastic_norm")
+
+
+class Epochs:
+    """A learner (see `wm.train.Learner`) whose metrics, at the end of each epoch, are those of the epoch.
+
+    loss: per token that counts; copying: recall_accuracy, the share of right answers in the second half of a
+    sequence, as published, and true_recall, that of the items alone; else query_loss, the mean squared error
+    of the answers; means and population standard deviations over tokens of the rate (eta) and of the sum of
+    squares of all fast weights (plastic_norm); train_...: the same in training, for rates and fast weights of
+    every `OBSERVED`-th update; diverged, 1 for networks that did, whose loss is the last of training, and 0
+    all else. After other updates loss alone.
+    """
+
+    def __init__(self, learner: PlasticLearner, sequences: int) -> None:
+        self.learner, self.sequences = learner, sequences
+        self._clear()
+
+    def update(self) -> dict[str, Tensor]:
+        """One update of every network; metrics (network,)."""
+        step = self.learner.step
+        if step % self.sequences % OBSERVED == 0:
+            self._observe()
+        found = self.learner.update()
+        self.losses += found["loss"].detach().cpu().double()
+        if (step + 1) % self.sequences:
+            return {"loss": found["loss"]}
+        seen = evaluated_on_fresh(self.learner, self.sequences, (step + 1) // self.sequences)
+        seen |= {f"train_{name}": value for name, value in self._seen_in_training().items()}
+        self._clear()
+        return self._of_all(seen) | {"diverged": found["diverged"].cpu().double()}
+
+    def _of_all(self, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What was seen, of networks that diverged the last loss of training, and 0."""
+        alive, last = self.learner.alive.cpu(), self.learner.last.cpu().double()
+        return {
+            name: torch.where(alive, value, last if name == "loss" else 0) for name, value in seen.items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the learner, and what was seen in the epoch so far."""
+        seen = {"losses": self.losses.clone(), "sums": self.sums.clone()}
+        return {"learner": self.learner.state_dict(), **seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self.learner.load_state_dict(state["learner"])
+        self.losses, self.sums = state["losses"].clone(), state["sums"].clone()
+
+    def _clear(self) -> None:
+        self.losses = torch.zeros(len(self.learner.seeds), dtype=torch.float64)
+        # (power, metric, network): number of tokens, sum over them, sum of squares
+        self.sums = torch.zeros(3, len(_TOKENS), len(self.learner.seeds), dtype=torch.float64)
+
+    @torch.no_grad()
+    def _observe(self) -> None:
+        """Run the next batch, with its dropout, before the update changes the networks."""
+        learner, inputs = self.learner, self.learner.batches.at(self.learner.step).inputs
+        masks = _next_dropout(learner) if learner.config.dropout else None
+        trace = run_networks(learner.config, learner.weights(), inputs, learner.knobs, masks=masks)
+        tokens = torch.stack(_tokens(learner, trace)).cpu().double().flatten(2)  # (metric, network, token)
+        tokens = torch.where(learner.alive.cpu()[:, None], tokens, 0)
+        powers = (torch.ones_like(tokens), tokens, tokens.square())
+        self.sums += torch.stack([each.sum(dim=-1) for each in powers])
+
+    def _seen_in_training(self) -> dict[str, Tensor]:
+        count, total, squares = self.sums
+        means, found = total / count, {"loss": self.losses / self.sequences}
+        spreads = (squares / count - means.square()).clamp(min=0).sqrt()
+        for name, mean, spread in zip(_TOKENS, means, spreads, strict=True):
+            found |= {f"{name}_mean": mean, f"{name}_std": spread}
+        return found
+
+
+@torch.no_grad()
+def evaluated_on_fresh(learner: PlasticLearner, sequences: int, epoch: int) -> dict[str, Tensor]:
+    """Metrics of networks on sequences of their own, drawn anew for each epoch, (network,); see `Epochs`."""
+    config, task = learner.config, make_task(learner.config)
+    drawn = [task.sample(sequences, numpy_generator(seed, "validation", epoch)) for seed in learner.seeds]
+    whole = (torch.as_tensor(np.stack(each)).split(_AT_ONCE, dim=1) for each in zip(*drawn, strict=True))
+    parts = []
+    for some in zip(*whole, strict=True):
+        inputs, targets = (each.to(learner.device) for each in some)
+        trace = run_networks(config, learner.weights(), inputs, learner.knobs)
+        found = (*costs(config, trace.answers, targets), *_tokens(learner, trace))
+        parts.append(torch.stack(found).cpu().double())
+    cost, right, *tokens = torch.cat(parts, dim=2)  # (network, trial, time) each
+    queries = torch.as_tensor(task.queries)
+    seen = {"loss": _mean(cost if config.loss == "all" else cost[..., queries])}
+    if task.symbolic:
+        late = task.length // 2
+        seen |= {"recall_accuracy": _mean(right[..., late:]), "true_recall": _mean(right[..., queries])}
+    else:
+        seen["query_loss"] = _mean(cost[..., queries])
+    for name, values in zip(_TOKENS, tokens, strict=True):
+        seen |= {f"{name}_mean": _mean(values), f"{name}_std": values.flatten(1).std(dim=1, correction=0)}
+    return seen
+
+
+def histories(
+    config: PlasticConfig,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    sequences: int,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    tell: Callable[[int, Mapping[str, np.ndarray]], object] = lambda epoch, metrics: None,
+) -> list[list[dict[str, float]]]:
+    """Train one network for each seed, all at once; an entry for each network and epoch.
+
+    config: with `epochs * sequences` updates. tell: called after each epoch with its number, from 1, and its
+    metrics (network,). checkpoint: folder from which an interrupted run goes on. Raises what `wm.train.run`
+    raises.
+    """
+    learner = Epochs(PlasticLearner(config, [str(seed) for seed in seeds], device=device), sequences)
+    identity = settings_of(config) | {"seeds": [*seeds], "sequences": sequences, "device": device}
+    history: dict[str, list] = {}
+    for step, metrics in run(
+        learner, epochs * sequences, checkpoint=checkpoint, config=identity, history=history,
+        history_every=sequences, description=config.family,
+    ):  # fmt: skip
+        if step % sequences == 0:
+            tell(step // sequences, metrics)
+    del history["step"]
+    return [[_entry(history, epoch, k) for epoch in range(epochs)] for k in range(len(seeds))]
+
+
+def _entry(history: Mapping[str, list], epoch: int, k: int) -> dict[str, float]:
+    return {name: rows[epoch][k] for name, rows in history.items()} | {"epoch": epoch + 1}
+
+
+def _next_dropout(learner: PlasticLearner) -> dict[str, Tensor]:
+    """Masks of the update that comes next."""
+    config, length = learner.config, learner.batches.length
+    numbers = sum(math.prod(shape) for shape in dropout_places(config, length).values())
+    drawn = learner.flat.new_empty(len(learner.seeds), config.batch, numbers)
+    draw_dropout(config, length, learner.seeds, learner.step, drawn)
+    return dropout_masks(config, length, drawn)
+
+
+def _tokens(learner: PlasticLearner, trace: Trace) -> tuple[Tensor, Tensor]:
+    """Rate of each token, and the sum of squares of all fast weights after it, (network, trial, time)."""
+    weights, rates = learner.weights(), trace.rates
+    norms = [squared_norms(weights, name, trace.memory, rates) for name in trace.memory.values]
+    return rates.rate, sum(norms) if norms else torch.zeros_like(rates.rate)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean over trials and tokens, (network,)."""
+    return values.flatten(1).mean(dim=1)

@@ -1,0 +1,143 @@
+"""The experiments of the figures: which networks are trained, and with which budget.
+
+Budgets were fixed before any result was looked at: 3000 updates of 64 sequences (sweeps and ablations: 2000,
+recurrent networks: 5000), and 10 000 single sequences for networks that are trained as published. Seeds are
+paired: network k of every cell has the seed k, so the same first weights where shapes agree, and the same
+sequences.
+"""
+
+from __future__ import annotations
+
+__all__ = ["DELAYS", "EXPERIMENTS", "LENGTHS", "SEEDS", "Cell", "cells", "ensembles", "scored_at"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .families import PAPER_RULES, TASKS, WHOLE, PlasticConfig, config
+from .learner import same_kind
+
+SEEDS = tuple(str(seed) for seed in range(6))
+DELAYS = (0, 10, 20, 40, 60)
+LENGTHS = (10, 20, 30, 40)
+"""items without delay; five are among the delays"""
+DEPTHS = (2, 4, 8)
+LONG = 10_000
+"""sequences of networks that are trained as published, one an update: up to a hundred times as many"""
+SHORT = 2000
+"""updates of 64 sequences for sweeps and ablations"""
+PLASTIC_RULES = ("hebbian", "gradient")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Networks of one kind, in one place of one experiment."""
+
+    experiment: str
+    variant: str
+    """what is special about it: `windowed`, `no auxiliary`, ... ; `usual` if nothing is"""
+    config: PlasticConfig
+
+
+def cells(experiment: str) -> list[Cell]:
+    """The cells of an experiment; ValueError for an unknown one."""
+    if experiment not in EXPERIMENTS:
+        raise ValueError(f"unknown experiment {experiment!r}: there are {', '.join(EXPERIMENTS)}")
+    return [Cell(experiment, variant, each) for variant, each in EXPERIMENTS[experiment]()]
+
+
+def ensembles(wanted: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that can be trained together, in groups."""
+    groups: list[list[Cell]] = []
+    for cell in wanted:
+        for group in groups:
+            try:
+                same_kind([group[0].config, cell.config])
+            except ValueError:
+                continue
+            if cell.experiment != "memory" or cell.variant.split()[0] == group[0].variant.split()[0]:
+                group.append(cell)
+                break
+        else:
+            groups.append([cell])
+    return groups
+
+
+def _performance():
+    """Every task, rule and preset, and other attention in place of plasticity."""
+    for task in TASKS:
+        for rule in PAPER_RULES:
+            yield "usual", config(f"{task}_{rule}")
+            yield "usual", config(f"published_{task}_{rule}", updates=LONG)
+    for body in WHOLE:
+        for task in ("copying", "cue_reward", "regression"):
+            yield "usual", config(f"{body}_{task}")
+
+
+def _memory():
+    """Copying over delays and lengths, with attention to everything or to the last few tokens."""
+    for rule in PAPER_RULES:
+        for family in (f"copying_{rule}", f"windowed_copying_{rule}"):
+            for delay in DELAYS:
+                yield f"delay {delay}", config(family, delay=delay, updates=SHORT)
+            for items in LENGTHS:
+                length = {"items": items, "queries": items, "delay": 0}
+                yield f"length {items}", config(family, **length, updates=SHORT)
+
+
+ABLATIONS = {
+    "usual": {},
+    "no auxiliary": {"auxiliary": 0},
+    "eta0 = 0": {"eta0": 0.0},
+    "clip at 100": {"max_norm": 100.0},
+    "alpha from 1": {"alpha_start": "ones"},
+    "alpha from -1": {"alpha_start": "minus_ones"},
+    "not modulated": {"modulated": False},
+}
+"""what is changed in sound networks"""
+PUBLISHED_ABLATIONS = {
+    "usual": {},
+    "no auxiliary": {"auxiliary": 0},
+    "eta0 = 0": {"eta0": 0.0},
+    "clip at 100": {"max_norm": 100.0},
+    "not modulated": {"modulated": False},
+}
+
+
+def _ablations():
+    for rule in PLASTIC_RULES:
+        for family in (f"windowed_copying_{rule}", f"regression_{rule}"):
+            for variant, changes in ABLATIONS.items():
+                yield variant, config(family, updates=SHORT, **changes)
+        for variant, changes in PUBLISHED_ABLATIONS.items():
+            yield variant, config(f"published_copying_{rule}", updates=LONG, **changes)
+
+
+def _depth():
+    """The published divergence of deep networks, which is about the published updates."""
+    for rule in PAPER_RULES:
+        for layers in DEPTHS:
+            yield f"{layers} layers", config(f"published_copying_{rule}", layers=layers, updates=LONG)
+
+
+def _recurrent():
+    for body in ("rnn", "lstm"):
+        for task in ("copying_continuous", "cue_reward_noisy", "regression_noisy"):
+            for rule in PAPER_RULES:
+                yield "usual", config(f"{body}_{task}_{rule}")
+
+
+EXPERIMENTS = {
+    "performance": _performance,
+    "memory": _memory,
+    "ablations": _ablations,
+    "depth": _depth,
+    "recurrent": _recurrent,
+}
+"""name -> pairs of variant and settings"""
+
+
+def scored_at(settings: PlasticConfig) -> tuple[int, ...]:
+    """Updates after which networks that are trained as published are scored, with the published number."""
+    if settings.preset != "published":
+        return ()
+    return tuple(sorted({config(settings.family).updates, 100, 300, 1000, 3000, 5000}))
