@@ -28,19 +28,18 @@ from benchmarks.plain_plastic import plain
 from benchmarks.report import fault, seconds
 from wm.plastic import PlasticConfig, PlasticLearner, config, initial, knobs, layout, make_task, run
 from wm.plastic.bodies import Span, affine, body
+from wm.plastic.families import PAPER_RULES, PUBLISHED_UPDATES
 from wm.plastic.parameters import plastic_layers
 from wm.plastic.rates import Knobs, rates_of
 from wm.plastic.rules import Write
 from wm.train import numpy_generator
 
-RULES = ("none", "hebbian", "gradient")
 BATCH, SEEDS, ROUNDS = 256, ("0", "1", "2"), 5
 TOLERANCE = 1e-3
 FLOORS = {"cpu": {"token": 20.0, "campaign": 2.0}, "cuda": {"token": 500.0, "campaign": 100.0}}
 MEMORY_FLOOR = 5.0
 PUBLISHED_MS = 6.8
 """of a token, from 25 hours of an A100 for 13.3 million tokens"""
-PUBLISHED_TASKS = ("copying", "cue_reward", "regression")
 
 
 class Plain:
@@ -70,7 +69,7 @@ class Plain:
 def token_rows(device: str = "cpu", *, batch: int = BATCH, rounds: int = ROUNDS) -> list[dict]:
     """A row for each rule: ms of a token, ours and the reference's."""
     rows = []
-    for rule in RULES:
+    for rule in PAPER_RULES:
         settings = config(f"published_copying_{rule}", batch=batch, dropout=0.0)
         ours, reference = PlasticLearner(settings, ["0"], device=device), Plain(rule, device)
         length = make_task(settings).length
@@ -100,8 +99,8 @@ def campaign_row(device: str = "cpu", *, rounds: int = ROUNDS) -> dict:
     """All rules, tasks and seeds of the published campaign at once, ms of a token; reference as published."""
     learners = [
         PlasticLearner(config(f"published_{task}_{rule}"), SEEDS, device=device)
-        for task in PUBLISHED_TASKS
-        for rule in RULES
+        for task in PUBLISHED_UPDATES
+        for rule in PAPER_RULES
     ]
     tokens = sum(make_task(each.config).length * len(SEEDS) for each in learners)
 

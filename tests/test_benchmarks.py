@@ -71,7 +71,7 @@ def test_plastic_rows_at_small_size(monkeypatch, capsys):
     plastic = imported("plastic", monkeypatch)
     rows = plastic.token_rows(batch=2, rounds=1)
     rows += [plastic.campaign_row(rounds=1), plastic.memory_row(batch=2)]
-    names = [*(f"token_step_{rule}" for rule in plastic.RULES), "campaign", "memory"]
+    names = [*(f"token_step_{rule}" for rule in plastic.PAPER_RULES), "campaign", "memory"]
     assert [row["name"] for row in rows] == names
     assert all(row["ratio"] == row["reference"] / row["ours"] > 0 for row in rows)
     assert all(row["fault"] in ("", "BELOW THE FLOOR") for row in rows)

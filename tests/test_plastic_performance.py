@@ -12,6 +12,7 @@ from wm import plastic, style
 from wm.plastic import measures, memory_plots, performance, performance_plots
 from wm.plastic.campaign import Campaign
 from wm.plastic.experiments import SEEDS, scored_at
+from wm.plastic.families import PUBLISHED_UPDATES
 from wm.plastic.library import Trained
 from wm.plastic.performance import PUBLISHED, Published
 
@@ -56,8 +57,8 @@ def table(roots):
 
 
 def test_published_numbers_are_those_of_the_rules():
-    assert {task for task, _ in PUBLISHED} == set(performance.BUDGETS) == set(performance.MEASURES)
-    assert performance.BUDGETS == {"copying": 100, "cue_reward": 400, "regression": 750}
+    assert {task for task, _ in PUBLISHED} == set(PUBLISHED_UPDATES) == set(performance.MEASURES)
+    assert PUBLISHED_UPDATES == {"copying": 100, "cue_reward": 400, "regression": 750}
     for (task, column), of_rules in PUBLISHED.items():
         assert list(of_rules) == ["none", "hebbian", "gradient"] and column in performance.MEASURES[task]
     assert max(PUBLISHED["copying", "paper_metric"].items(), key=lambda each: each[1])[0] == "gradient"

@@ -6,8 +6,8 @@ A configuration is a frozen dataclass with a `family`; its networks are `<family
 from __future__ import annotations
 
 __all__ = [
-    "check_seeds", "four_digits", "network_name", "own_history", "refuse_to_replace", "saved_names",
-    "settings_of", "training_command",
+    "check_seeds", "decayed", "four_digits", "network_name", "own_history", "refuse_to_replace",
+    "saved_names", "settings_of", "training_command",
 ]  # fmt: skip
 
 import contextlib
@@ -81,6 +81,12 @@ def own_history(history: dict[str, list], k: int) -> dict[str, list]:
     return own | {
         name: [four_digits(row[k]) for row in rows] for name, rows in history.items() if name != "step"
     }
+
+
+def decayed(step: int, updates: int, share: float) -> float:
+    """Part of a learning rate left at a step: 1, then linearly to 0 over the last `share` of the updates."""
+    left = 1 - step / max(updates, 1)
+    return min(1.0, left / share) if share else 1.0
 
 
 def four_digits(value: float) -> float:

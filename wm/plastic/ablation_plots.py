@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from ..marks import band
 from ..style import CHANCE, CMAPS, COLORS, LABELS, MARKERS, line_label, sideways
 from .ablations import DEPTH, block_norms, pairs
-from .families import PAPER_RULES, config, make_task
+from .families import PAPER_RULES, WRITING_RULES, config, make_task
 from .levels import levels
 from .measures import Curves
 from .mechanism import series
@@ -119,7 +119,7 @@ def draw_blocks(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_xticks(places)
 
 
-def change_legend(fig: Figure, rules: Sequence[str] = ("hebbian", "gradient")) -> None:
+def change_legend(fig: Figure, rules: Sequence[str] = WRITING_RULES) -> None:
     """Rules by colour and marker, below a figure."""
     marks = [
         Line2D([], [], color=COLORS[rule], marker=MARKERS[rule], ms=3.8, lw=1, label=LABELS[rule])

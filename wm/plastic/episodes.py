@@ -52,6 +52,11 @@ class Task:
         """Whether the answer to a token counts, (time,) bool."""
         return np.arange(self.length) >= self.length - self.answers
 
+    @property
+    def late(self) -> np.ndarray:
+        """The second half of an episode, which the published accuracy counts, blanks too, (time,) bool."""
+        return np.arange(self.length) >= self.length // 2
+
     def sample(self, trials: int, generator: np.random.Generator) -> Episodes:
         """Draw episodes, each by itself."""
         raise NotImplementedError

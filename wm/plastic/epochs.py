@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["OBSERVED", "Epochs", "evaluated_on_fresh", "histories"]
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,11 @@ from torch import Tensor
 
 from ..campaign import settings_of
 from ..train import numpy_generator, run
-from .batches import draw_dropout, dropout_masks, dropout_places
 from .engine import Trace
 from .engine import run as run_networks
 from .families import PlasticConfig, make_task
 from .learner import PlasticLearner, costs
-from .memory import squared_norms
+from .memory import norms
 
 OBSERVED = 10
 """updates of which one is run a second time, to see rates and fast weights of single tokens in training"""
@@ -86,8 +84,8 @@ class Epochs:
     def _observe(self) -> None:
         """Run the next batch, with its dropout, before the update changes the networks."""
         learner, inputs = self.learner, self.learner.batches.at(self.learner.step).inputs
-        masks = _next_dropout(learner) if learner.config.dropout else None
-        trace = run_networks(learner.config, learner.weights(), inputs, learner.knobs, masks=masks)
+        options = {"masks": learner.masks()}
+        trace = run_networks(learner.config, learner.weights(), inputs, learner.knobs, **options)
         tokens = torch.stack(_tokens(learner, trace)).cpu().double().flatten(2)  # (metric, network, token)
         tokens = torch.where(learner.alive.cpu()[:, None], tokens, 0)
         powers = (torch.ones_like(tokens), tokens, tokens.square())
@@ -118,8 +116,8 @@ def evaluated_on_fresh(learner: PlasticLearner, sequences: int, epoch: int) -> d
     queries = torch.as_tensor(task.queries)
     seen = {"loss": _mean(cost if config.loss == "all" else cost[..., queries])}
     if task.symbolic:
-        late = task.length // 2
-        seen |= {"recall_accuracy": _mean(right[..., late:]), "true_recall": _mean(right[..., queries])}
+        late = torch.as_tensor(task.late)
+        seen |= {"recall_accuracy": _mean(right[..., late]), "true_recall": _mean(right[..., queries])}
     else:
         seen["query_loss"] = _mean(cost[..., queries])
     for name, values in zip(_TOKENS, tokens, strict=True):
@@ -160,20 +158,11 @@ def _entry(history: Mapping[str, list], epoch: int, k: int) -> dict[str, float]:
     return {name: rows[epoch][k] for name, rows in history.items()} | {"epoch": epoch + 1}
 
 
-def _next_dropout(learner: PlasticLearner) -> dict[str, Tensor]:
-    """Masks of the update that comes next."""
-    config, length = learner.config, learner.batches.length
-    numbers = sum(math.prod(shape) for shape in dropout_places(config, length).values())
-    drawn = learner.flat.new_empty(len(learner.seeds), config.batch, numbers)
-    draw_dropout(config, length, learner.seeds, learner.step, drawn)
-    return dropout_masks(config, length, drawn)
-
-
 def _tokens(learner: PlasticLearner, trace: Trace) -> tuple[Tensor, Tensor]:
     """Rate of each token, and the sum of squares of all fast weights after it, (network, trial, time)."""
     weights, rates = learner.weights(), trace.rates
-    norms = [squared_norms(weights, name, trace.memory, rates) for name in trace.memory.values]
-    return rates.rate, sum(norms) if norms else torch.zeros_like(rates.rate)
+    held = norms(weights, trace.memory, rates)
+    return rates.rate, sum(held.values()) if held else torch.zeros_like(rates.rate)
 
 
 def _mean(values: Tensor) -> Tensor:

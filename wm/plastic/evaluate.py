@@ -15,7 +15,7 @@ from ..train import numpy_generator
 from .engine import Trace, run
 from .families import PlasticConfig, make_task
 from .learner import costs
-from .memory import squared_norms
+from .memory import norms
 from .rates import knobs
 from .tasks import Episodes
 
@@ -60,12 +60,9 @@ def evaluated(
         inputs, targets = (part.expand(len(first), *part.shape) for part in parts)
         trace = run(configs[0], weights, inputs, knobs(configs, first))
         cost, right = costs(configs[0], trace.answers, targets)
-        norms = {
-            name: squared_norms(weights, name, trace.memory, trace.rates).mean(dim=1)
-            for name in trace.memory.values
-        }
-        by_time.append(_by_time(trace, right, norms))
-        scores.append(_scores(configs[0], trace, cost.mean(dim=1), by_time[-1], norms))
+        held = {name: each.mean(dim=1) for name, each in norms(weights, trace.memory, trace.rates).items()}
+        by_time.append(_by_time(trace, right, held))
+        scores.append(_scores(configs[0], trace, cost.mean(dim=1), by_time[-1], held))
     found = _mean(scores)
     found["rate_spread"] = np.sqrt(np.maximum(found.pop("rate_squared") - found["rate"] ** 2, 0))
     return Evaluation(found, _mean(by_time))
@@ -75,7 +72,7 @@ def _mean(parts: list[dict[str, Tensor]]) -> dict[str, np.ndarray]:
     return {name: torch.stack([each[name] for each in parts]).mean(dim=0).cpu().numpy() for name in parts[0]}
 
 
-def _by_time(trace: Trace, right: Tensor, norms: dict[str, Tensor]) -> dict[str, Tensor]:
+def _by_time(trace: Trace, right: Tensor, held: dict[str, Tensor]) -> dict[str, Tensor]:
     """Means over trials, each (network, time)."""
     rates = trace.rates
     found = {
@@ -83,11 +80,11 @@ def _by_time(trace: Trace, right: Tensor, norms: dict[str, Tensor]) -> dict[str,
         "clip_ratio": rates.ratio,
     }  # fmt: skip
     found = {name: each.mean(dim=1) for name, each in found.items()}
-    return found | {"plastic_norm": sum(norms.values()) if norms else torch.zeros_like(found["rate"])}
+    return found | {"plastic_norm": sum(held.values()) if held else torch.zeros_like(found["rate"])}
 
 
 def _scores(
-    config: PlasticConfig, trace: Trace, cost: Tensor, by_time: dict[str, Tensor], norms: dict[str, Tensor]
+    config: PlasticConfig, trace: Trace, cost: Tensor, by_time: dict[str, Tensor], held: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Means over trials and time, each (network,); cost (network, time)."""
     task = make_task(config)
@@ -98,10 +95,10 @@ def _scores(
         "score": by_time["score"][:, queries].mean(dim=1),
     }  # fmt: skip
     if task.symbolic:
-        found["paper_metric"] = by_time["score"][:, task.length // 2 :].mean(dim=1)
+        found["paper_metric"] = by_time["score"][:, task.late].mean(dim=1)
     for name in ("rate", "update_norm", "clip_ratio", "plastic_norm"):
         found[name] = by_time[name].mean(dim=1)
-    found |= {f"norm_{name}": each.mean(dim=1) for name, each in norms.items()}
+    found |= {f"norm_{name}": each.mean(dim=1) for name, each in held.items()}
     squared = trace.rates.rate.square().mean(dim=(1, 2))
     fallbacks = torch.full_like(all_loss, trace.fallbacks)
     return found | {"rate_squared": squared, "residual": trace.residual, "fallbacks": fallbacks}

@@ -13,7 +13,17 @@ __all__ = ["DELAYS", "EXPERIMENTS", "LENGTHS", "SEEDS", "Cell", "cells", "ensemb
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .families import PAPER_RULES, TASKS, WHOLE, PlasticConfig, config
+from .families import (
+    PAPER_RULES,
+    PUBLISHED_UPDATES,
+    RECURRENT,
+    RECURRENT_TASKS,
+    TASKS,
+    WHOLE,
+    WRITING_RULES,
+    PlasticConfig,
+    config,
+)
 from .learner import same_kind
 
 SEEDS = tuple(str(seed) for seed in range(6))
@@ -25,7 +35,6 @@ LONG = 10_000
 """sequences of networks that are trained as published, one an update: up to a hundred times as many"""
 SHORT = 2000
 """updates of 64 sequences for sweeps and ablations"""
-PLASTIC_RULES = ("hebbian", "gradient")
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def _performance():
             yield "usual", config(f"{task}_{rule}")
             yield "usual", config(f"published_{task}_{rule}", updates=LONG)
     for body in WHOLE:
-        for task in ("copying", "cue_reward", "regression"):
+        for task in PUBLISHED_UPDATES:
             yield "usual", config(f"{body}_{task}")
 
 
@@ -104,7 +113,7 @@ PUBLISHED_ABLATIONS = {
 
 
 def _ablations():
-    for rule in PLASTIC_RULES:
+    for rule in WRITING_RULES:
         for family in (f"windowed_copying_{rule}", f"regression_{rule}"):
             for variant, changes in ABLATIONS.items():
                 yield variant, config(family, updates=SHORT, **changes)
@@ -120,8 +129,8 @@ def _depth():
 
 
 def _recurrent():
-    for body in ("rnn", "lstm"):
-        for task in ("copying_continuous", "cue_reward_noisy", "regression_noisy"):
+    for body in RECURRENT:
+        for task in RECURRENT_TASKS:
             for rule in PAPER_RULES:
                 yield "usual", config(f"{body}_{task}_{rule}")
 

@@ -9,8 +9,9 @@ one sequence an update. `sound` learns everything through the updates, as Duan e
 from __future__ import annotations
 
 __all__ = [
-    "BODIES", "FAMILIES", "PAPER_RULES", "PRESETS", "PUBLISHED_OPTIONS", "RECURRENT", "TASKS", "WHOLE",
-    "Family", "PlasticConfig", "config", "family_name", "make_task",
+    "BODIES", "FAMILIES", "PAPER_RULES", "PRESETS", "PUBLISHED_OPTIONS", "PUBLISHED_UPDATES", "RECURRENT",
+    "RECURRENT_TASKS", "TASKS", "WHOLE", "WRITING_RULES", "Family", "PlasticConfig", "config", "family_name",
+    "make_task",
 ]  # fmt: skip
 
 import math
@@ -41,6 +42,11 @@ RECURRENT = ("rnn", "lstm")
 WHOLE = ("linear_attention", "delta_net")
 BODIES = ("transformer", *WHOLE, *RECURRENT)
 PAPER_RULES = ("none", "hebbian", "gradient")
+WRITING_RULES = PAPER_RULES[1:]
+PUBLISHED_UPDATES = {"copying": 100, "cue_reward": 400, "regression": 750}
+"""task of the transformer study -> sequences that a published network was trained with"""
+RECURRENT_TASKS = ("copying_continuous", "cue_reward_noisy", "regression_noisy")
+"""tasks of the recurrent study"""
 ALPHAS = ("scalar", "low_rank", "full")
 STARTS = ("fixed", "ones", "minus_ones", "random")
 LOSSES = ("answers", "all")
@@ -210,9 +216,7 @@ _TASK_SETTINGS = {
 }
 _DUAN = {"copying_continuous": {"items": 20, "delay": 20, "queries": 20}}
 """what the recurrent study sets otherwise"""
-_PUBLISHED_UPDATES = {"copying": 100, "cue_reward": 400, "regression": 750}
 _PUBLISHED_WIDTH = {"width": 128, "feedforward": 256, "weight_decay": 1e-4}
-_RECURRENT_TASKS = ("copying_continuous", "cue_reward_noisy", "regression_noisy")
 RECURRENT_SHIPPED = {("rnn", "cue_reward_noisy", "hebbian"), ("lstm", "cue_reward_noisy", "gradient")}
 """recurrent networks have a learning rate for every synapse and are large: of most, scores alone are kept"""
 WINDOW = 5
@@ -245,7 +249,7 @@ def _families() -> dict[str, Family]:
             name, settings = f"{task}_{rule}", _TASK_SETTINGS[task] | {"task": task, "rule": rule}
             said = f"{title}, {RULES[rule].title.lower()}"
             found[name] = Family(said, settings=settings | PRESETS["sound"])
-            updates = {"updates": _PUBLISHED_UPDATES.get(task, 400)}
+            updates = {"updates": PUBLISHED_UPDATES.get(task, 400)}
             found[f"published_{name}"] = Family(
                 f"{said}, as published", shipped=int(task == "copying" and rule != "none"),
                 settings=settings | PRESETS["published"] | _PUBLISHED_WIDTH | updates,
@@ -257,14 +261,14 @@ def _families() -> dict[str, Family]:
             settings=_TASK_SETTINGS["copying"] | PRESETS["sound"] | windowed,
         )
         for body in RECURRENT:
-            for task in _RECURRENT_TASKS:
+            for task in RECURRENT_TASKS:
                 said = f"{TASKS[task]}, {body.upper()}, {RULES[rule].title.lower()}"
                 shipped = int((body, task, rule) in RECURRENT_SHIPPED)
                 found[f"{body}_{task}_{rule}"] = Family(
                     said, shipped=shipped, settings=_recurrent(body, task, rule)
                 )
     for body, said in zip(WHOLE, ("linear attention", "delta network"), strict=True):
-        for task in ("copying", "cue_reward", "regression"):
+        for task in PUBLISHED_UPDATES:
             settings = _TASK_SETTINGS[task] | {"task": task, "rule": "none", "body": body} | PRESETS["sound"]
             found[f"{body}_{task}"] = Family(f"{TASKS[task]}, {said}", shipped=0, settings=settings)
     return found

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..campaign import decayed
 from .batches import Batches, counted, draw_dropout, dropout_masks, dropout_places
 from .engine import run
 from .families import PlasticConfig, make_task
@@ -92,7 +93,7 @@ class PlasticLearner:
             [self.flat], lr=torch.tensor(rate, device=device) if self.captured else rate, fused=True,
             weight_decay=self.config.weight_decay, capturable=self.captured,
         )
-        self._drawn, self._inputs, self._targets = self._room_for_dropout(self.batches.length), None, None
+        self._drawn, self._inputs, self._targets = self._room_for_dropout(), None, None
         self._graph: Callable[[], dict[str, Tensor]] | None = None
 
     def weights(self) -> dict[str, Tensor]:
@@ -106,13 +107,12 @@ class PlasticLearner:
         error); gradient_norm before the clip; rate, update_norm, clip_ratio: means over tokens; residual of
         the fixed point; diverged: 1 from the step on where loss or gradient was not finite.
         """
-        batch, length = self.batches.at(self.step), self.batches.length
+        batch = self.batches.at(self.step)
         if self._inputs is None:
             self._inputs, self._targets = (torch.empty_like(part) for part in batch)
         self._inputs.copy_(batch.inputs)
         self._targets.copy_(batch.targets)
-        if self._drawn is not None:
-            draw_dropout(self.config, length, self.seeds, self.step, self._drawn)
+        self._draw_dropout()
         self._set_learning_rate()
         found = self._replayed() if self.captured else self._computed()
         self.step += 1
@@ -120,19 +120,31 @@ class PlasticLearner:
             self.window, self._graph = 1, None
         return found
 
-    def _room_for_dropout(self, length: int) -> Tensor | None:
+    def masks(self) -> dict[str, Tensor] | None:
+        """Dropout of the update that comes next (see `wm.plastic.bodies.Span`); None without."""
+        self._draw_dropout()
+        return self._masks()
+
+    def _draw_dropout(self) -> None:
+        if self._drawn is not None:
+            draw_dropout(self.config, self.batches.length, self.seeds, self.step, self._drawn)
+
+    def _masks(self) -> dict[str, Tensor] | None:
+        if self._drawn is None:
+            return None
+        return dropout_masks(self.config, self.batches.length, self._drawn)
+
+    def _room_for_dropout(self) -> Tensor | None:
         if not self.config.dropout:
             return None
-        numbers = sum(torch.Size(shape).numel() for shape in dropout_places(self.config, length).values())
+        places = dropout_places(self.config, self.batches.length)
+        numbers = sum(torch.Size(shape).numel() for shape in places.values())
         return self.flat.new_empty(len(self.seeds), self.config.batch, numbers).detach()
 
     def _computed(self) -> dict[str, Tensor]:
         """Forward, backward, step: what a captured graph holds."""
-        masks = None
-        if self._drawn is not None:
-            masks = dropout_masks(self.config, self.batches.length, self._drawn)
         trace = run(
-            self.config, self.weights(), self._inputs, self.knobs, masks=masks, window=self.window,
+            self.config, self.weights(), self._inputs, self.knobs, masks=self._masks(), window=self.window,
             sweeps=FIXED_SWEEPS if self.captured else None,
         )  # fmt: skip
         cost, right = costs(self.config, trace.answers, self._targets)
@@ -162,10 +174,8 @@ class PlasticLearner:
         self.flat.copy_(torch.where(alive, self.flat, before))
 
     def _set_learning_rate(self) -> None:
-        """Constant, then linearly to 0 over the last share `decay` of the updates."""
         config, group = self.config, self.optimizer.param_groups[0]
-        left = 1 - self.step / max(config.updates, 1)
-        rate = config.learning_rate * (min(1.0, left / config.decay) if config.decay else 1.0)
+        rate = config.learning_rate * decayed(self.step, config.updates, config.decay)
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:

@@ -8,7 +8,7 @@ over `..._episodes`, with a standard error `..._error`.
 
 from __future__ import annotations
 
-__all__ = ["levels", "paper_metric"]
+__all__ = ["levels"]
 
 from functools import singledispatch
 
@@ -23,15 +23,6 @@ from .regressors import least_errors, map_errors, misfit, ridge_errors
 from .tasks import ContinuousCopying, Copying, CueReward, NoisyCueReward, NoisyRegression, Regression
 
 
-def paper_metric(correct: np.ndarray) -> np.ndarray:
-    """Published "recall accuracy": share of right answers from half of the episode on, (..., time) -> (...).
-
-    Most of these answers are blanks (Chaudhary 2025): they alone give .6875 with 5 items and delay 20.
-    """
-    correct = np.asarray(correct)
-    return correct[..., correct.shape[-1] // 2 :].mean(axis=-1)
-
-
 @singledispatch
 def levels(task: Task, *, episodes: int = 1000, fits: int = 200, seed: int = 0) -> dict[str, float]:
     """Levels of a task, by name; see the module.
@@ -41,16 +32,16 @@ def levels(task: Task, *, episodes: int = 1000, fits: int = 200, seed: int = 0) 
     linear functions, is a bound, for it knows each x beforehand. See `regressors`.
     Raises TypeError for what is no task, ValueError for a number of episodes or fits that gives no error.
 
-    Copying: chance, order_free and ceiling are shares of right answers at recall, `..._metric` those of
-    `paper_metric`, `..._loss` and floor are losses. `blank` answers 0 always; `order_free` knows the items,
-    not their order: no network that cannot tell positions does better.
+    Copying: chance, order_free and ceiling are shares of right answers at recall, `..._metric` those of all
+    late tokens, as published, `..._loss` and floor are losses. `blank` answers 0 always; `order_free` knows
+    the items, not their order: no network that cannot tell positions does better.
     """
     raise TypeError(f"{task!r} is no task that has levels: give one of wm.plastic.tasks")
 
 
 @levels.register
 def _(task: Copying, **_: int) -> dict[str, float]:
-    n, kinds, late = task.items, task.symbols - 2, task.length - task.length // 2
+    n, kinds, late = task.items, task.symbols - 2, task.late.sum()
     recall, loss = _order_free(n, kinds)
     asked = n / task.length
     return {

@@ -26,7 +26,7 @@ import torch
 
 from ..estimate import Estimate, bootstrap_over_networks
 from .evaluate import test_episodes
-from .families import TASKS, config, make_task
+from .families import PUBLISHED_UPDATES, TASKS, WRITING_RULES, config, make_task
 from .library import Trained
 from .measures import Curves
 
@@ -40,12 +40,9 @@ PUBLISHED = {
 }
 """(task, rule) -> mean and standard deviation over three seeds of the mean rate and of the sum of squares of
 all fast weights, after the last epoch (result files of github.com/sidcraftscode/hebbian-transformer)"""
-PUBLISHED_UPDATES = {task: config(f"published_{task}_hebbian").updates for task, _ in PUBLISHED}
-"""task -> sequences of all published epochs"""
 SALIENT = {"events": (*range(5), 25), "delay": tuple(range(5, 25))}
 """tokens of copying with five items and delay 20: items and delimiter, and the blanks between them"""
 PARTS = ("rate", "gate", "clip")
-_PLASTIC = ("hebbian", "gradient")
 
 
 class Split(NamedTuple):
@@ -112,7 +109,7 @@ def shares(parts: Split) -> dict[str, np.ndarray]:
 
 def with_parts(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of networks that write something, with the parts of their mean rate: rate10, gate10, clip10."""
-    own = rows[rows.rule.isin(_PLASTIC) & (rows.rate > 0)]
+    own = rows[rows.rule.isin(WRITING_RULES) & (rows.rate > 0)]
     parts = split(own.rate.to_numpy(), own.clip_ratio.to_numpy(), own.eta0.to_numpy())
     return own.assign(**{f"{name}10": part for name, part in zip(PARTS, parts, strict=True)})
 

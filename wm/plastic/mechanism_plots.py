@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from ..estimate import mean_band, mean_interval
 from ..marks import band
 from ..style import CHANCE, COLORS, LABELS, MARKERS, figure, panel_letter, sideways
-from .families import config, make_task
+from .families import WRITING_RULES, config, make_task
 from .levels import levels
 from .measures import Curves
 from .mechanism import PUBLISHED, Tokens, series, split
@@ -65,7 +65,7 @@ def draw_through_training(ax: Axes, rows: pd.DataFrame, task: str, column: str) 
     column: "rate" or "plastic_norm". Hollow, with the standard deviation over seeds: published, at the
     published number of updates.
     """
-    for rule in ("hebbian", "gradient"):
+    for rule in WRITING_RULES:
         own = rows[(rows.task == task) & (rows.rule == rule) & (rows.preset == "published")]
         values = own.pivot(index="seed", columns="updates", values=column)
         look = {"marker": MARKERS[rule], "ms": 2.5, "lw": 1}
@@ -87,7 +87,7 @@ def draw_in_time(ax: Axes, curves: Curves, preset: str, task: str, row: str) -> 
     time = np.arange(known.length)
     asked = np.flatnonzero(known.queries)
     ax.axvspan(asked[0] - 0.5, time[-1] + 0.5, color=COLORS["delay"], lw=0, zorder=0)
-    for rule in ("hebbian", "gradient"):
+    for rule in WRITING_RULES:
         family = f"{'published_' * (preset == 'published')}{task}_{rule}"
         if family not in curves.values:
             continue
@@ -190,7 +190,7 @@ def _interval(ax: Axes, values: pd.Series, at: float) -> None:
         ax.plot(mean_interval(values), (at, at), color="black", lw=0.8, zorder=3)
 
 
-def rule_legend(fig: Figure, rules: Sequence[str] = ("hebbian", "gradient"), **where) -> None:
+def rule_legend(fig: Figure, rules: Sequence[str] = WRITING_RULES, **where) -> None:
     """Rules by colour and marker, below a figure."""
     fig.legend(handles=_rules(rules), **({"loc": "outside lower center", "ncols": len(rules)} | where))
 
@@ -206,7 +206,7 @@ def part_legend(fig: Figure) -> None:
     """Rules, and the parts of the rate, below a figure."""
     parts = [Patch(color=CLIP, label="clip"), Patch(color=GATE, label="gate")]
     dot = Line2D([], [], color="none", marker="o", mfc="white", mec="black", ms=2.5, label="every network")
-    fig.legend(handles=[*_rules(("hebbian", "gradient")), *parts, dot], loc="outside lower center", ncols=5)
+    fig.legend(handles=[*_rules(WRITING_RULES), *parts, dot], loc="outside lower center", ncols=5)
 
 
 def share_rows(axes: Mapping[Hashable, Axes], names: Sequence[Sequence[Hashable]]) -> None:

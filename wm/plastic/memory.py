@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Memory", "fast_weights", "recall", "recall_back", "squared_norms"]
+__all__ = ["Memory", "fast_weights", "norms", "recall", "recall_back", "squared_norms"]
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -129,6 +129,11 @@ def squared_norms(weights: Weights, name: str, memory: Memory, rates: Rates) -> 
         values = values * _scalars(weights, name)[0]
     gram = (values @ values.mT) * (keys @ keys.mT)
     return torch.einsum("nbts,nbsr,nbtr->nbt", after, gram, after)
+
+
+def norms(weights: Weights, memory: Memory, rates: Rates) -> dict[str, Tensor]:
+    """`squared_norms` of every layer; none where nothing is ever written."""
+    return {name: squared_norms(weights, name, memory, rates) for name in memory.values}
 
 
 def _per_unit(row: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pandas as pd
 
 from .evaluate import test_episodes
-from .families import config
+from .families import WRITING_RULES, config
 from .library import Trained, load, untrained
 
 
@@ -42,7 +42,7 @@ def compared_copying(windows: Sequence[int], *, seeds: int = 6) -> pd.DataFrame:
     latter with attention to five tokens.
     """
     parts = []
-    for rule in ("hebbian", "gradient"):
+    for rule in WRITING_RULES:
         family = f"published_copying_{rule}"
         networks = [("untrained", untrained(config(family), str(seed))) for seed in range(seeds)]
         networks += [("published", load(f"{family}-00")), ("sound", load(f"windowed_copying_{rule}-00"))]

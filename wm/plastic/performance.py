@@ -7,7 +7,7 @@ Tables are those of `wm.plastic.measures`.
 from __future__ import annotations
 
 __all__ = [
-    "BUDGETS", "CHAUDHARY", "IMPLIED", "LAST_EPOCH", "MEASURES", "PUBLISHED", "SAID", "Published",
+    "CHAUDHARY", "IMPLIED", "LAST_EPOCH", "MEASURES", "PUBLISHED", "SAID", "Published",
     "architecture", "architectures", "chance_of", "counted", "curve", "final_rows", "lead", "level_of",
     "no_worse", "samples", "side_by_side", "stages", "true_recall", "write_architectures",
 ]  # fmt: skip
@@ -35,8 +35,6 @@ CHAUDHARY = "Chaudhary 2025 (arXiv 2510.21908)"
 SAID = {"none": "no plasticity", "hebbian": "Hebbian", "gradient": "gradient"}
 """rule -> its name within a sentence"""
 BODIES = {"transformer": "Transformer", "rnn": "RNN", "lstm": "LSTM"}
-BUDGETS = {task: config(f"published_{task}_none").updates for task in ("copying", "cue_reward", "regression")}
-"""task -> single sequences that a published network was trained with"""
 MEASURES = {
     "copying": {
         "all_loss": "loss (nats a token)", "paper_metric": "accuracy, blanks counted", "score": "true recall",
@@ -83,8 +81,7 @@ def true_recall(metric: ArrayLike, task: Copying) -> np.ndarray:
 
     1 - (1 - metric) late / items, with `late` tokens in the second half of the sequence.
     """
-    late = task.length - task.length // 2
-    return 1 - (1 - np.asarray(metric, dtype=float)) * late / task.items
+    return 1 - (1 - np.asarray(metric, dtype=float)) * task.late.sum() / task.items
 
 
 def _implied() -> dict[str, Published]:

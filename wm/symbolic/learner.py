@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from ..campaign import decayed
 from ..train import torch_generator
 from .baselines import GRU, WindowMLP
 from .batches import Batches
@@ -103,18 +104,14 @@ class SymbolicLearner:
         norm = torch.stack([value.grad.flatten(1).norm(dim=1) for value in self.parameters.values()]).norm(
             dim=0
         )
-        self.optimizer.param_groups[0]["lr"] = self._learning_rate()
+        config, group = self.config, self.optimizer.param_groups[0]
+        group["lr"] = config.learning_rate * decayed(self.step, config.updates, config.decay)
         self.optimizer.step()
         self.step += 1
         found = {"loss": loss.detach(), "accuracy": (batch.weights * hits).sum(dim=1), "gradient_norm": norm}
         if (chance := self.batches.probability) is not None:
             found |= {"expected_loss": costs.detach() @ chance, "expected_accuracy": hits @ chance}
         return found
-
-    def _learning_rate(self) -> float:
-        """Constant, then linearly to 0 over the last share `decay` of the updates."""
-        left = 1 - self.step / max(self.config.updates, 1)
-        return self.config.learning_rate * (min(1, left / self.config.decay) if self.config.decay else 1)
 
     def _costs(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of each window in nats, and its share of right guesses; (network, window)."""
