@@ -6,18 +6,41 @@ A configuration is a frozen dataclass with a `family`; its networks are `<family
 from __future__ import annotations
 
 __all__ = [
-    "check_seeds", "decayed", "four_digits", "network_name", "own_history", "refuse_to_replace",
-    "saved_names", "settings_of", "training_command",
+    "Together", "check_seeds", "config_of", "decayed", "four_digits", "network_name", "own_history",
+    "refuse_to_replace", "saved_names", "settings_of", "training_command",
 ]  # fmt: skip
 
 import contextlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 from . import store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Networks trained together, with the history of all of them (see `wm.train.run`).
+
+    Each network has a `name` and a `record`.
+    """
+
+    networks: list[Any]
+    history: dict[str, list]
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [each.name for each in self.networks]
+
+    @property
+    def records(self) -> list[dict]:
+        """Their records."""
+        return [each.record for each in self.networks]
 
 
 def network_name(config: Any, seed: str) -> str:
@@ -46,6 +69,21 @@ def check_seeds(config: Any, seeds: Sequence[str | int]) -> list[str]:
 def settings_of(config: Any) -> dict[str, Any]:
     """A configuration as JSON holds it: tuples are lists."""
     return json.loads(json.dumps(asdict(config)))
+
+
+def config_of(network: store.Network, kind: type[T], **changed: Callable[[Any], Any]) -> T:
+    """The configuration, of this kind, in the record of a saved network.
+
+    changed: what makes a value of a field from what JSON holds. Raises `wm.store.WrongSchema` if the fields
+    are not those of this version.
+    """
+    saved = network.record.get("config")
+    if not isinstance(saved, Mapping) or set(saved) != {field.name for field in fields(kind)}:
+        place = f"data/{network.system}/{network.name}"
+        raise store.WrongSchema(place, f"is no {network.system} network of this version", "train it again")
+    config = kind(**(saved | {name: change(saved[name]) for name, change in changed.items()}))
+    assert settings_of(config) == saved
+    return config
 
 
 def refuse_to_replace(system: str, config: Any, names: Sequence[str]) -> None:

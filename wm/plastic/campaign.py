@@ -15,6 +15,7 @@ import torch
 
 from .. import store
 from ..campaign import (
+    Together,
     check_seeds,
     network_name,
     own_history,
@@ -35,28 +36,15 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Campaign:
-    """Networks trained together, and how they learned."""
+class Campaign(Together):
+    """Plastic networks trained together (`Trained`), and how they learned."""
 
-    networks: list[Trained]
-    history: dict[str, list]
-    """of all of them (see `wm.train.run`)"""
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     """step (bin,), the last of each bin; metrics of training, means over the updates of it, (network, bin)"""
     early: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     """updates -> scores of the networks then"""
     by_time: list[dict[str, np.ndarray]] = field(default_factory=list)
     """of each network, name -> (time,), see `wm.plastic.Evaluation`"""
-
-    @property
-    def names(self) -> list[str]:
-        """Their names."""
-        return [each.name for each in self.networks]
-
-    @property
-    def records(self) -> list[dict]:
-        """Their records."""
-        return [each.record for each in self.networks]
 
 
 def train(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Trained", "load", "load_family", "names", "to_network", "untrained"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import store
-from ..campaign import network_name, saved_names
+from ..campaign import config_of, network_name, saved_names
 from .engine import Trace, run
 from .families import PlasticConfig, family_name
 from .families import config as family_config
@@ -52,7 +51,7 @@ def load(name: str) -> Trained:
     Raises `wm.store.UnknownNetwork` (with the nearest names), `DamagedFile`, `WrongSchema`.
     """
     network = store.load_network("plastic", name)
-    config = _config(network)
+    config = config_of(network, PlasticConfig)
     weights = {key: torch.from_numpy(each.astype(np.float32))[None] for key, each in network.weights.items()}
     return Trained(name, network.record["seed"], config, weights, network.record)
 
@@ -73,12 +72,3 @@ def to_network(trained: Trained, history: dict[str, list]) -> store.Network:
     """A network as it is saved: weights in float16."""
     weights = {key: value[0].cpu().numpy().astype(np.float16) for key, value in trained.weights.items()}
     return store.Network("plastic", trained.name, trained.record, weights, history)
-
-
-def _config(network: store.Network) -> PlasticConfig:
-    """The configuration in a record; `WrongSchema` if it is no plastic network of this version."""
-    saved = network.record.get("config")
-    if not isinstance(saved, Mapping) or set(saved) != {field.name for field in fields(PlasticConfig)}:
-        place = f"data/{network.system}/{network.name}"
-        raise store.WrongSchema(place, "is no plastic network of this version", "train it again")
-    return PlasticConfig(**saved)

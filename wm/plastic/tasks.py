@@ -28,6 +28,21 @@ import numpy as np
 from .episodes import Episodes, Task, blank, layer, normal, orders, signed
 
 
+class _Asked(Task):
+    """A task with `dimension` numbers and two more in a token, and `asked` queries."""
+
+    dimension: int
+    asked: int
+
+    @property
+    def inputs(self) -> int:
+        return self.dimension + 2
+
+    @property
+    def answers(self) -> int:
+        return self.asked
+
+
 @dataclass(frozen=True)
 class Copying(Task):
     """Recall symbols, in order, after a delay (Chaudhary 2025).
@@ -151,7 +166,7 @@ class CueReward(Task):
 
 
 @dataclass(frozen=True)
-class NoisyCueReward(Task):
+class NoisyCueReward(_Asked):
     """Recall the reward U(-1, 1) of a class of noisy stimuli (Duan et al. 2023).
 
     A class has a stimulus of U(0, 1) in each dimension, and every token its own N(0, noise^2) on top. Each
@@ -173,14 +188,6 @@ class NoisyCueReward(Task):
     def length(self) -> int:
         return self.labelled + self.asked
 
-    @property
-    def inputs(self) -> int:
-        return self.dimension + 2
-
-    @property
-    def answers(self) -> int:
-        return self.asked
-
     def sample(self, trials: int, generator: np.random.Generator) -> Episodes:
         """Draw episodes; inputs: (trial, time, input) float32, targets: (trial, time) float32."""
         stimuli = generator.random((trials, self.cues, self.dimension), dtype=np.float32)
@@ -196,7 +203,7 @@ class NoisyCueReward(Task):
 
 
 @dataclass(frozen=True)
-class Regression(Task):
+class Regression(_Asked):
     """Continue y = w.x + b, with w, b, x of N(0, 1), from examples without noise (Chaudhary 2025).
 
     Inputs: x | y, 0 at a query | 1 at a query. Targets: 0 at an example, y at a query.
@@ -214,14 +221,6 @@ class Regression(Task):
     def length(self) -> int:
         return self.support + self.asked
 
-    @property
-    def inputs(self) -> int:
-        return self.dimension + 2
-
-    @property
-    def answers(self) -> int:
-        return self.asked
-
     def sample(self, trials: int, generator: np.random.Generator) -> Episodes:
         """Draw episodes; inputs: (trial, time, input) float32, targets: (trial, time) float32."""
         inputs, targets = blank(trials, self)
@@ -236,7 +235,7 @@ class Regression(Task):
 
 
 @dataclass(frozen=True)
-class NoisyRegression(Task):
+class NoisyRegression(_Asked):
     """Continue a linear function, or a network of tanh units, from noisy examples (Duan et al. 2023).
 
     x of U(-1, 1); f(x) = w.x + b, or w.tanh(V x + c) + b with `hidden` units; each weight and bias of
@@ -259,14 +258,6 @@ class NoisyRegression(Task):
     @property
     def length(self) -> int:
         return self.support + self.asked
-
-    @property
-    def inputs(self) -> int:
-        return self.dimension + 2
-
-    @property
-    def answers(self) -> int:
-        return self.asked
 
     def sample(self, trials: int, generator: np.random.Generator) -> Episodes:
         """Draw episodes; inputs: (trial, time, input) float32, targets: (trial, time) float32."""

@@ -7,13 +7,13 @@ __all__ = ["Campaign", "measured_scores", "train"]
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from .. import store
 from ..campaign import (
+    Together,
     check_seeds,
     network_name,
     own_history,
@@ -34,22 +34,8 @@ from .task import Windows
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Campaign:
-    """Networks trained together, with the history of all of them (see `wm.train.run`)."""
-
-    networks: list[Trained]
-    history: dict[str, list]
-
-    @property
-    def names(self) -> list[str]:
-        """Their names."""
-        return [each.name for each in self.networks]
-
-    @property
-    def records(self) -> list[dict]:
-        """Their records."""
-        return [each.record for each in self.networks]
+class Campaign(Together):
+    """Symbolic networks trained together (`Trained`)."""
 
 
 def train(

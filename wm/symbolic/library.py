@@ -4,15 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Trained", "load", "load_family", "names", "to_network"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from .. import store
-from ..campaign import saved_names, settings_of
+from ..campaign import config_of, saved_names
 from .families import SymbolicConfig, family_name
 from .families import config as family_config
 from .hooks import Hooked
@@ -41,7 +40,7 @@ def load(name: str) -> Trained:
     Raises `wm.store.UnknownNetwork` (with the nearest names), `DamagedFile`, `WrongSchema`.
     """
     network = store.load_network("symbolic", name)
-    config = _config(network)
+    config = config_of(network, SymbolicConfig, holding=tuple)
     weights = {key: torch.from_numpy(value.astype(np.float32)) for key, value in network.weights.items()}
     return Trained(name, network.record["seed"], config, frozen(config, weights), network.record)
 
@@ -56,14 +55,3 @@ def to_network(trained: Trained, history: dict[str, list]) -> store.Network:
     """A network as it is saved: weights in float16."""
     weights = {key: value.cpu().numpy().astype(np.float16) for key, value in trained.model.named_parameters()}
     return store.Network("symbolic", trained.name, trained.record, weights, history)
-
-
-def _config(network: store.Network) -> SymbolicConfig:
-    """The configuration in a record; `WrongSchema` if it is no symbolic network of this version."""
-    saved = network.record.get("config")
-    if not isinstance(saved, Mapping) or set(saved) != {field.name for field in fields(SymbolicConfig)}:
-        place = f"data/{network.system}/{network.name}"
-        raise store.WrongSchema(place, "is no symbolic network of this version", "train it again")
-    config = SymbolicConfig(**(saved | {"holding": tuple(saved["holding"])}))
-    assert settings_of(config) == saved
-    return config
