@@ -304,3 +304,14 @@ def test_learning_does_not_depend_on_how_many_tokens_are_computed_at_once(rule):
         close(found["loss"], other["loss"])
         assert other["residual"].max() <= 1e-12 and found["residual"].max() == 0
     torch.testing.assert_close(one.flat, many.flat, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("rule", ["hebbian", "gradient"])
+@pytest.mark.parametrize("window", [1, 3, 8])
+def test_a_number_of_sweeps_never_looks_at_a_number_as_a_captured_graph_cannot(rule, window):
+    trained = learner(plastic.config(f"regression_{rule}", batch=2, items=4, queries=4), ["0"])
+    inputs = trained.batches.at(0).inputs.double()
+    with torch.autograd.profiler.profile() as seen:
+        trace = plastic.run(trained.config, trained.weights(), inputs, trained.knobs, window=window, sweeps=8)
+        torch.autograd.grad(trace.answers.sum() + trace.rates.rate.sum(), trained.flat)
+    assert "aten::item" not in {event.name for event in seen.function_events}

@@ -61,9 +61,9 @@ class Memory(NamedTuple):
         if rate.shape[-1] == 1:  # the sequential form: few operations
             coefficients = torch.cat([self.coefficients * (1 - decay), rate], dim=-1)
             return self.with_writes(writes)._replace(coefficients=coefficients)
-        left = (1 - decay).flip(-1).cumprod(-1).flip(-1)  # prod over r >= t
-        own = torch.cat([left[..., 1:], torch.ones_like(left[..., :1])], dim=-1) * rate
-        coefficients = torch.cat([self.coefficients * left[..., :1], own], dim=-1)
+        total = torch.log1p(-decay).cumsum(dim=-1)
+        whole = total[..., -1:]
+        coefficients = torch.cat([self.coefficients * whole.exp(), rate * (whole - total).exp()], dim=-1)
         return self.with_writes(writes)._replace(coefficients=coefficients)
 
 
