@@ -24,7 +24,7 @@ if not torch.cuda.is_available():  # before triton is imported: its kernels are 
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
-ROOTS = ("DATA", "DATA_NPY", "DATA_JSON", "FIGURES", "RESULTS", "NOTEBOOKS")
+ROOTS = ("DATA", "DATA_NPY", "DATA_JSON", "FIGURES", "RESULTS", "NOTEBOOKS", "IMAGES")
 # Set by pytest itself, or by libraries when they are first imported.
 CHANGEABLE = ("PYTEST_", "KMP_", "JPY_", "PYDEVD_", "JUPYTER_", "TORCHINDUCTOR_")
 
@@ -89,6 +89,37 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ROOTS:
         monkeypatch.setenv(f"WM_{name}", str(tmp_path / name.lower()))
     return tmp_path
+
+
+@pytest.fixture
+def planted(monkeypatch, tmp_path):
+    """Easy drawings in place of emoji and kanji: a pattern a class, in seven noisy drawings of six designs.
+
+    The first 20 classes are for training, the last 10 for test; numbers of prototypes are a fixed projection.
+    """
+    from wm.plastic.fewshot import images, prototypes, splits
+
+    names = tuple(f"class {k}" for k in range(30))
+    classes, places = np.indices((30, 7)).reshape(2, -1)
+
+    def load(name: str, root=None):
+        channels = {"emoji": 3, "kanji": 1}[name]
+        own = np.random.default_rng(channels)
+        patterns = np.kron(own.standard_normal((30, 8, 8, channels)), np.ones((1, 4, 4, 1)))
+        shown = patterns[classes] + 0.5 * own.standard_normal((210, 32, 32, channels))
+        pixels = np.clip(127.5 + 50 * shown, 0, 255).astype(np.uint8)
+        return images.ImageSet(name, pixels, classes, names, np.maximum(places - 1, 0), ("all",) * 30)
+
+    def features(vectors: np.ndarray, dataset: str, split: str) -> np.ndarray:
+        projection = np.random.default_rng(1).standard_normal((vectors.shape[1], 256))
+        found = vectors @ projection
+        return (found / np.sqrt((found**2).mean())).astype(np.float32)
+
+    monkeypatch.setenv("WM_IMAGES", str(tmp_path))
+    monkeypatch.setattr(images, "load", load)
+    monkeypatch.setattr(splits, "split", lambda name, kind: splits.Split(names[:20], (), names[20:]))
+    monkeypatch.setattr(prototypes, "features", features)
+    return load
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -93,3 +93,33 @@ def test_dense_fast_weights_of_the_benchmark_answer_as_factored_ones(monkeypatch
     own = plastic.knobs([settings], weights["head.bias"])
     ours = plastic.run(settings, weights, inputs, own).answers.numpy()
     assert plastic.dense(settings, weights, inputs, own).numpy() == pytest.approx(ours, abs=1e-12)
+
+
+def test_rows_of_drawings_at_small_size(monkeypatch, capsys):
+    fewshot = imported("fewshot", monkeypatch)
+    with fewshot.noise(classes=8):
+        rows = [fewshot.episode_row(encoder, batch=1, rounds=1) for encoder in ("prototypes", "conv4")]
+        rows.append(fewshot.sampling_row(episodes=60, rounds=1))
+        monkeypatch.setattr(fewshot, "TOLERANCE", 0)
+        assert fewshot.episode_row("conv4", batch=1, rounds=1)["fault"].startswith("WRONG BY")
+    assert [row["name"] for row in rows] == ["episodes_prototypes", "episodes_conv4", "sampling"]
+    assert all(row["ratio"] == row["ours"] / row["reference"] > 0 for row in rows)
+    assert all(row["fault"] in ("", "BELOW THE FLOOR") for row in rows)
+    by_encoder = dict(zip(("prototypes", "conv4"), rows, strict=False))
+    monkeypatch.setattr(fewshot, "episode_row", lambda encoder, device: by_encoder[encoder])
+    monkeypatch.setattr(fewshot, "sampling_row", lambda device: rows[2])
+    fewshot.main([])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows
+
+
+def test_the_plain_sampler_of_the_benchmark_draws_episodes_of_the_task(monkeypatch):
+    fewshot = imported("fewshot", monkeypatch)
+    with fewshot.noise(classes=8):
+        task = fewshot.make_task(fewshot.config("kanji_none", shots=2, queries=10))
+        sampler = fewshot.PlainSampler(task, np.random.default_rng(0))
+        for inputs, targets in (sampler.episode() for _ in range(20)):
+            assert inputs.shape == (20, 262) and targets.shape == (20,)
+            assert inputs[:10, 256:-1].sum(axis=0).tolist() == [2] * 5
+            assert inputs[:, -1].tolist() == [0] * 10 + [1] * 10
+            assert np.bincount(targets[10:]).tolist() == [2] * 5
+            assert len(np.unique(inputs[:, 0])) == 20

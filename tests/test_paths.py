@@ -9,7 +9,7 @@ import pytest
 
 from wm import paths
 
-FOLDERS = ("data", "data_npy", "data_json", "figures", "results", "notebooks")
+FOLDERS = ("data", "data_npy", "data_json", "figures", "results", "notebooks", "images")
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ What is not understood is told in one line that says what would be.
 """
 
 __all__ = [
-    "UsageError", "check_device", "commands_of", "find_system", "measures_of", "parse", "qualified", "say",
-    "systems", "with_commands",
+    "UsageError", "check_device", "commands_of", "families_of", "find_system", "measures_of", "parse",
+    "qualified", "say", "systems", "with_commands",
 ]  # fmt: skip
 
 import contextlib
@@ -128,6 +128,15 @@ def measures_of(system: str) -> dict[str, Callable[..., object]]:
     if not importlib.util.find_spec(f"wm.{system}.derived"):
         raise UsageError(f"{system} has nothing to measure")
     return importlib.import_module(f"wm.{system}.derived").MEASURES
+
+
+def families_of(system: str, measure: Callable[..., object], given: Sequence[str]) -> list[str] | None:
+    """Names in full of families that a measure is asked for; None for all of them.
+
+    A measure that is not about families of networks has a `family_name` of its own. Raises ValueError.
+    """
+    named = getattr(measure, "family_name", None) or find_system(system).family_name
+    return [named(name) for name in given] or None
 
 
 def commands_of(system: str) -> dict[str, type]:

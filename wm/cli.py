@@ -35,6 +35,7 @@ from wm.arguments import (
     UsageError,
     check_device,
     commands_of,
+    families_of,
     find_system,
     measures_of,
     parse,
@@ -105,10 +106,8 @@ class Train:
         name = system.__name__.removeprefix("wm.")
         count = self.networks or system.FAMILIES[config.family].shipped or 1
         seeds = self.seeds or tuple(str(seed) for seed in range(count))
-        done = system.train(
-            config, len(seeds), seeds=seeds, device=self.device, checkpoint=checkpoint,
-            overwrite=self.overwrite,
-        )  # fmt: skip
+        options = {"device": self.device, "checkpoint": checkpoint, "overwrite": self.overwrite}
+        done = system.train(config, len(seeds), seeds=seeds, **options)
         return say(f"saved {name}/{' '.join(done.names)}: {medians(done.records)}")
 
 
@@ -143,9 +142,9 @@ class States:
         if self.all and self.measures:
             raise UsageError(f"name measures or give --all: wm states {self.system} --all")
         check_found(self.device)
-        families = [find_system(self.system).family_name(family) for family in self.families] or None
-        chosen = [*known] if self.all else [*dict.fromkeys(self.measures or [*known][:1])]
-        for name in chosen:
+        names = [*known] if self.all else self.measures or [*known][:1]
+        chosen = {name: families_of(self.system, known[name], self.families) for name in names}
+        for name, families in chosen.items():
             begun = time.perf_counter()
             known[name](device=self.device, families=families)
             say(f"measured {self.system} {name} in {time.perf_counter() - begun:.0f} s")

@@ -89,7 +89,8 @@ class Measuring:
         given = {key: value for key, value in self.options.items() if value != usual[key].default}
         if given.keys() - {"device", "families"}:
             options = ", ".join(f"{key}={value!r}" for key, value in given.items())
-            return f"{self.function.__module__}.measure({options})"
+            name = getattr(self.function, "__name__", "measure")
+            return f"{self.function.__module__}.{name}({options})"
         words = ["wm", "states", self.system, self.name]
         words += ["--families", *self.families] if given.get("families") else []
         return " ".join(words + (["--device", self.options["device"]] if "device" in given else []))

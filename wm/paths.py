@@ -1,6 +1,6 @@
 """Where things are: absolute paths, looked up at each call, overridable by environment variables."""
 
-__all__ = ["root", "data", "data_npy", "data_json", "figures", "results", "notebooks"]
+__all__ = ["root", "data", "data_npy", "data_json", "figures", "results", "notebooks", "images"]
 
 import os
 from pathlib import Path
@@ -39,6 +39,11 @@ def results() -> Path:
 def notebooks() -> Path:
     """The notebooks, one per figure; `WM_NOTEBOOKS` names another folder."""
     return _place("WM_NOTEBOOKS", root() / "notebooks")
+
+
+def images() -> Path:
+    """Your own copies of sets of images that are not shipped; `WM_IMAGES` names another folder."""
+    return _place("WM_IMAGES", root() / "images")
 
 
 def _place(variable: str, default: Path) -> Path:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..train import numpy_generator, spawn
-from .families import PlasticConfig, make_task
+from .families import IMAGES, PlasticConfig, make_task
+from .fewshot.gallery import Gallery
 
 BLOCK = 50
 """batches drawn at once"""
@@ -38,26 +39,26 @@ class Batches:
         self.tasks = [make_task(config) for config in configs]
         self.seeds, self.batch, self.device = list(seeds), configs[0].batch, device
         self.length = max(task.length for task in self.tasks)
+        self.gallery = Gallery(self.tasks, device) if configs[0].task == IMAGES else None
         self._block = lru_cache(maxsize=2)(self._draw)
 
     def at(self, step: int) -> Batch:
         """The batch of a step, from 0."""
         block, k = divmod(step, BLOCK)
-        inputs, targets = self._block(block)
-        return Batch(inputs[:, k], targets[:, k])
+        drawn = [part[:, k] for part in self._block(block)]
+        return Batch(*(self.gallery.tokens(*drawn) if self.gallery else drawn))
 
-    def _draw(self, block: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, block: int) -> list[Tensor]:
         parts = [
-            self._padded(task.sample(BLOCK * self.batch, numpy_generator(seed, "batches", block)))
+            self._padded(task.draw(BLOCK * self.batch, numpy_generator(seed, "batches", block)))
             for task, seed in zip(self.tasks, self.seeds, strict=True)
         ]
         stacked = (torch.as_tensor(np.stack(each)) for each in zip(*parts, strict=True))
-        inputs, targets = (each.unflatten(1, (BLOCK, self.batch)).to(self.device) for each in stacked)
-        return inputs, targets
+        return [each.unflatten(1, (BLOCK, self.batch)).to(self.device) for each in stacked]
 
-    def _padded(self, episodes) -> tuple[np.ndarray, ...]:
-        missing = self.length - episodes.targets.shape[1]
-        return tuple(np.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2)) for x in episodes)
+    def _padded(self, drawn: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        missing = self.length - drawn[1].shape[1]
+        return tuple(np.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2)) for x in drawn)
 
 
 def counted(configs: Sequence[PlasticConfig], *, answers: bool) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from ..arguments import UsageError, say
+from .fewshot.commands import Download, RunClassification
 from .results import SUMMARY, Result, read_folder, write_summary
 from .run_commands import RunCopying, RunCueReward, RunRegression
 
@@ -88,5 +89,6 @@ class Plot(_OfFolder):
 
 COMMANDS = {
     "run copying": RunCopying, "run cue-reward": RunCueReward, "run regression": RunRegression,
-    "aggregate": Aggregate, "tables": Tables, "plot": Plot,
+    "run classification": RunClassification, "download": Download, "aggregate": Aggregate, "tables": Tables,
+    "plot": Plot,
 }  # fmt: skip

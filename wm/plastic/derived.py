@@ -1,7 +1,9 @@
 """Measurements of plastic networks that are shipped with them: `MEASURES`, and the first of these.
 
 `wm states plastic networks` writes, `networks` reads `data_json/plastic/networks.csv`: a row a saved network
-with its scores. The other measures train the networks of an experiment (`wm.plastic.measures`).
+with its scores. `encoders` and `baselines` are of drawings without plasticity
+(`wm.plastic.fewshot.derived`), `adaptation` of what networks do within an episode of them
+(`wm.plastic.fewshot.adapted`). The others train the networks of an experiment (`wm.plastic.measures`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import pandas as pd
 from .. import measured, paths
 from .experiments import EXPERIMENTS
 from .families import FAMILIES, family_name
+from .fewshot.adapted import measure_adaptation
+from .fewshot.derived import measure_baselines, measure_encoders
 from .library import load_family, names
 from .measures import measure as measure_experiment
 
@@ -46,6 +50,9 @@ def measure(families: Sequence[str] | None = None, *, device: str = "cpu") -> pd
 
 MEASURES: dict[str, Callable[..., object]] = {
     "networks": measure,
+    "encoders": measure_encoders,
+    "baselines": measure_baselines,
+    "adaptation": measure_adaptation,
     **{name: partial(measure_experiment, name) for name in EXPERIMENTS},
 }
 """what `wm states plastic` can measure, each called with `device` and `families`; alone the first"""

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from .bodies import Span, body
 from .families import RECURRENT, WHOLE, PlasticConfig, make_task
+from .fewshot.encoders import seen_by_conv4
 from .fixed_point import iterated, with_implicit_gradient
 from .layers import Layers, internal_loss
 from .memory import Memory
@@ -39,6 +40,8 @@ from .rules import RULES, Write
 
 WINDOW = 32
 """tokens computed at once where they can be"""
+FEW = 2**19
+"""networks x trials x tokens^2 up to which a GPU learns faster through all tokens at once"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +79,11 @@ def run(
     inputs: tokens (network, trial, time) of symbolic tasks, or numbers (network, trial, time, input). own:
     settings of the rate, where networks differ in them, by default those of `config`. window: tokens computed
     at once; without plasticity a transformer always computes all at once. By default 32, on a GPU all, and 1
-    to learn through updates, where repeated sweeps cost more than they save, for recurrent bodies, and for
-    full learning rates of synapses. tolerance: relative change at which a window has settled, by default 1e-5
-    (float32) or 1e-12 (float64). sweeps: make exactly so many, without tolerance, guard and fallback, as a
-    captured graph must (see `Trace.residual`). masks: dropout (see `wm.plastic.bodies.Span`).
+    to learn through updates, where repeated sweeps cost more than they save (but for `FEW` on a GPU), for
+    recurrent bodies, and for full learning rates of synapses. tolerance: relative change at which a window
+    has settled, by default 1e-5 (float32) or 1e-12 (float64). sweeps: make exactly so many, without
+    tolerance, guard and fallback, as a captured graph must (see `Trace.residual`). masks: dropout
+    (`wm.plastic.bodies.Span`).
 
     A window that does not settle, because its plasticity is too strong, is computed token by token.
     Raises ValueError for inputs that do not fit, or a window that is not possible.
@@ -110,21 +114,23 @@ def _window(config: PlasticConfig, asked: int | None, inputs: Tensor) -> int:
     if asked or recurrent or config.alpha == "full":
         return asked or 1
     if config.differentiated and torch.is_grad_enabled():
-        return 1
+        return whole if inputs.is_cuda and inputs.shape[:3].numel() * whole <= FEW else 1
     return whole if inputs.is_cuda else WINDOW  # a GPU likes few large operations
 
 
 def encoded(config: PlasticConfig, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Inputs as a body takes them, (network, trial, time, input): symbols as one-hot vectors.
+    """Inputs as a body takes them, (network, trial, time, input): symbols one-hot, drawings encoded.
 
     Raises ValueError for what the networks cannot read.
     """
     task, like = make_task(config), next(iter(weights.values()))
-    axes = "(network, trial, time)" if task.symbolic else f"(network, trial, time, {task.inputs})"
-    if inputs.ndim != (3 if task.symbolic else 4) or (not task.symbolic and inputs.shape[3] != task.inputs):
+    axes = "(network, trial, time)" if task.symbolic else f"(network, trial, time, {task.given})"
+    if inputs.ndim != (3 if task.symbolic else 4) or (not task.symbolic and inputs.shape[3] != task.given):
         raise ValueError(f"{config.task} takes inputs {axes}, got {tuple(inputs.shape)}")
     if config.positions and inputs.shape[2] > (known := weights["positions"].shape[1]):
         raise ValueError(f"these networks know {known} positions, got sequences of {inputs.shape[2]} tokens")
+    if config.encoder == "conv4":
+        return seen_by_conv4(weights, inputs.to(like.dtype), task)
     if not task.symbolic:
         return inputs.to(like.dtype)
     if not inputs.is_cuda and not ((inputs >= 0) & (inputs < task.inputs)).all():

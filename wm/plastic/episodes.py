@@ -14,7 +14,7 @@ class Episodes(NamedTuple):
     """Episodes of a task.
 
     inputs: (trial, time) int64 of a symbolic task, else (trial, time, input) float32;
-    targets: (trial, time), int64 of a symbolic task, else float32.
+    targets: (trial, time), int64 of a categorical task, else float32.
     """
 
     inputs: np.ndarray
@@ -25,7 +25,9 @@ class Task:
     """What every task has: a length, sizes, the places of its queries, and a way to draw episodes."""
 
     symbolic: ClassVar[bool] = False
-    """inputs and targets are symbols, scored by cross-entropy; otherwise numbers, by squared error"""
+    """inputs are symbols; otherwise numbers"""
+    categorical: ClassVar[bool] = False
+    """targets are symbols or classes, scored by cross-entropy; otherwise numbers, by squared error"""
 
     @property
     def length(self) -> int:
@@ -36,6 +38,11 @@ class Task:
     def inputs(self) -> int:
         """Numbers of an input token; of a symbolic task, the symbols."""
         raise NotImplementedError
+
+    @property
+    def given(self) -> int:
+        """Numbers of a token as episodes give it, where an encoder makes `inputs` of them."""
+        return self.inputs
 
     @property
     def outputs(self) -> int:
@@ -57,9 +64,18 @@ class Task:
         """The second half of an episode, which the published accuracy counts, blanks too, (time,) bool."""
         return np.arange(self.length) >= self.length // 2
 
+    @property
+    def held_out(self) -> Task:
+        """The task with what networks are tested on, where that differs by more than the draw."""
+        return self
+
     def sample(self, trials: int, generator: np.random.Generator) -> Episodes:
         """Draw episodes, each by itself."""
         raise NotImplementedError
+
+    def draw(self, trials: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """What chance decides of episodes, arrays (trial, time, ...); by default all of them."""
+        return self.sample(trials, generator)
 
     def _require(self, **least: int) -> None:
         for name, lowest in least.items():

@@ -34,23 +34,25 @@ class Evaluation(NamedTuple):
 
 def test_episodes(config: PlasticConfig, trials: int = TEST_TRIALS) -> Episodes:
     """The test sequences of a task: the same for all networks, from a stream that training never uses."""
-    return make_task(config).sample(trials, numpy_generator("test", "plastic", config.task))
+    return make_task(config).held_out.sample(trials, numpy_generator("test", "plastic", config.task))
 
 
 @torch.no_grad()
 def evaluated(
     weights: Mapping[str, Tensor], configs: Sequence[PlasticConfig], *,
-    trials: int = TEST_TRIALS, at_once: int = 128,
+    trials: int = TEST_TRIALS, at_once: int | None = None,
 ) -> Evaluation:  # fmt: skip
     """Run an ensemble on the test sequences of its task, which all configurations share.
 
     Scores: loss over the tokens that count in training; all_loss over all tokens; score of the answers (share
-    right, or squared error); copying: paper_metric, share right over the second half of all tokens; rate and
-    its standard deviation rate_spread; update_norm; clip_ratio; plastic_norm, the sum of squares of all fast
-    weights, and norm_<layer> of one layer; residual and fallbacks of the engine. By time: score, rate, logit,
-    update_norm, clip_ratio, plastic_norm. Raises ValueError for a number of trials above `at_once` that is no
-    multiple of it.
+    right, or squared error) and its standard deviation over sequences score_spread; copying: paper_metric,
+    share right over the second half of all tokens; rate and its standard deviation rate_spread; update_norm;
+    clip_ratio; plastic_norm, the sum of squares of all fast weights, and norm_<layer> of one layer; residual
+    and fallbacks of the engine. By time: score, rate, logit, update_norm, clip_ratio, plastic_norm.
+    at_once: sequences that are computed together, by default 128, and 32 where drawings are encoded, which
+    share the statistics of their norms. Raises ValueError for more trials that are no multiple of it.
     """
+    at_once = at_once or (32 if configs[0].encoder == "conv4" else 128)
     if trials > at_once and trials % at_once:
         raise ValueError(f"trials must be up to {at_once}, or a multiple of it, got {trials}")
     episodes, first = test_episodes(configs[0], trials), next(iter(weights.values()))
@@ -62,9 +64,12 @@ def evaluated(
         cost, right = costs(configs[0], trace.answers, targets)
         held = {name: each.mean(dim=1) for name, each in norms(weights, trace.memory, trace.rates).items()}
         by_time.append(_by_time(trace, right, held))
+        answered = right[:, :, make_task(configs[0]).queries].mean(dim=2)
         scores.append(_scores(configs[0], trace, cost.mean(dim=1), by_time[-1], held))
+        scores[-1]["score_squared"] = answered.square().mean(dim=1)
     found = _mean(scores)
-    found["rate_spread"] = np.sqrt(np.maximum(found.pop("rate_squared") - found["rate"] ** 2, 0))
+    for name in ("rate", "score"):
+        found[f"{name}_spread"] = np.sqrt(np.maximum(found.pop(f"{name}_squared") - found[name] ** 2, 0))
     return Evaluation(found, _mean(by_time))
 
 

@@ -1,14 +1,17 @@
 """The experiments of the figures: which networks are trained, and with which budget.
 
 Budgets were fixed before any result was looked at: 3000 updates of 64 sequences (sweeps and ablations: 2000,
-recurrent networks: 5000), and 10 000 single sequences for networks that are trained as published. Seeds are
-paired: network k of every cell has the seed k, so the same first weights where shapes agree, and the same
-sequences.
+recurrent networks: 5000), 10 000 single sequences for networks that are trained as published, and 4000 single
+episodes of drawings. Seeds are paired: network k of every cell has the seed k, so the same first weights
+where shapes agree, and the same sequences.
 """
 
 from __future__ import annotations
 
-__all__ = ["DELAYS", "EXPERIMENTS", "LENGTHS", "SEEDS", "Cell", "cells", "ensembles", "scored_at"]
+__all__ = [
+    "DELAYS", "EXPERIMENTS", "IMAGES", "KINDS", "LENGTHS", "PROTOCOLS", "SEEDS", "Cell", "cells", "ensembles",
+    "scored_at",
+]  # fmt: skip
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -135,18 +138,60 @@ def _recurrent():
                 yield "usual", config(f"{body}_{task}_{rule}")
 
 
+KINDS = ((5, 1), (5, 5), (20, 1))
+"""ways and shots of episodes of drawings"""
+IMAGES = ("emoji", "kanji")
+"""data sets of drawings that are shipped"""
+
+
+def _images():
+    """Drawings as frozen numbers of a prototypical network: transformers; recurrent networks on one kind."""
+    for dataset in IMAGES:
+        for split in ("random", "groups"):
+            for ways, shots in KINDS:
+                episodes = {"split": split, "ways": ways, "shots": shots, "queries": ways}
+                bodies = ("", "rnn_", "lstm_") if (ways, shots) == (5, 1) else ("",)
+                families = [f"{body}{dataset}_{rule}" for body in bodies for rule in PAPER_RULES]
+                for family in (*families, f"linear_attention_{dataset}"):
+                    yield f"{split} {ways}-way {shots}-shot", config(family, **episodes)
+        for rule in WRITING_RULES:
+            yield "last block", config(f"{dataset}_{rule}", plastic_blocks="last")
+
+
+PROTOCOLS = {
+    "as published": {"split": "shared"},
+    "shuffled": {"shuffled": True, "split": "shared"},
+    "other classes": {"split": "random"},
+    "shuffled, other classes": {"shuffled": True, "split": "random"},
+    "blind": {"encoder": "blind", "split": "shared"},
+    "blind, shuffled": {"encoder": "blind", "split": "shared", "shuffled": True},
+}
+"""what is changed in the published episodes: drawings class by class, of the classes of training"""
+LONG_IMAGES = 4000
+"""episodes of networks trained as published, ten times as many"""
+
+
+def _protocol():
+    for dataset in IMAGES:
+        for rule in PAPER_RULES:
+            for variant, changes in PROTOCOLS.items():
+                yield variant, config(f"published_{dataset}_{rule}", updates=LONG_IMAGES, **changes)
+
+
 EXPERIMENTS = {
     "performance": _performance,
     "memory": _memory,
     "ablations": _ablations,
     "depth": _depth,
     "recurrent": _recurrent,
+    "images": _images,
+    "protocol": _protocol,
 }
 """name -> pairs of variant and settings"""
 
 
 def scored_at(settings: PlasticConfig) -> tuple[int, ...]:
     """Updates after which networks that are trained as published are scored, with the published number."""
-    if settings.preset != "published":
+    if settings.differentiated or settings.body in WHOLE:
         return ()
     return tuple(sorted({config(settings.family).updates, 100, 300, 1000, 3000, 5000}))

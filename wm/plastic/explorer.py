@@ -4,13 +4,15 @@
     explorer.tokens("windowed_copying_hebbian-00", sequence="31452", edit="erase")   # a figure
     explorer.explore("windowed_copying_hebbian-00")                                  # all views, with sliders
 
-`explore` offers what suits a network: `memory` is for those that write something into their fast weights.
+`explore` offers what suits a network: `memory` is for those that write something into their fast weights,
+`episode` for those that name drawings.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "VIEWS", "Settings", "about", "animate", "comparison", "explore", "memory", "tokens", "training", "views",
+    "VIEWS", "Settings", "about", "animate", "comparison", "episode", "explore", "memory", "tokens",
+    "training", "views",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -30,6 +32,7 @@ from . import inside, library, reads
 from . import inside_plots as panels
 from .explorer_case import Case, Settings
 from .explorer_film import film
+from .fewshot.explorer import episode
 
 _SMOKE = {"trials": 8}
 _RATES = ("rate", "logit", "norm", "ratio")
@@ -46,8 +49,9 @@ def tokens(network: str, settings: Settings) -> Figure:
     plastic = ["rate", "logit", "norm", "ratio", "norms", "parts"] if watched.layers else []
     rows = ["inputs", "answers", *plastic]
     fig, ax = style.figure(
-        19, 5.5 + 1.5 * len(plastic), [[row] for row in rows], height_ratios=[0.4, 2.2, *[1] * len(plastic)]
-    )
+        19, 5.5 + 1.5 * len(plastic), [[row] for row in rows],
+        height_ratios=[0.4 if case.pictures is None else 1.1, 2.2, *[1] * len(plastic)],
+    )  # fmt: skip
     _top(ax, case, watched, settings)
     if watched.layers:
         colour = style.COLORS[case.trained.config.rule]
@@ -66,7 +70,7 @@ def tokens(network: str, settings: Settings) -> Figure:
 
 def _top(ax: Mapping[str, Axes], case: Case, watched: inside.Watched, settings: Settings) -> None:
     """Inputs and answers."""
-    panels.draw_inputs(ax["inputs"], case.task, case.inputs)
+    cases.draw_inputs(ax["inputs"], case, width=16)
     answers, alone = (
         inside.probabilities(case.trained, each)[0] for each in (watched.trace.answers, watched.alone)
     )
@@ -99,11 +103,12 @@ def memory(network: str, settings: Settings) -> Figure:
     ax["reads"].axhline(token, color=style.COLORS["chosen"], lw=0.8)
     ax["reads"].set_title("shares of what is read, by token written", fontsize=6)
     fig.colorbar(image, ax=ax["reads"], pad=0.02, aspect=25, extend="both")
-    panels.draw_row(ax["row"], share[token], case.task, case.inputs)
+    panels.draw_row(ax["row"], share[token], case.task, cases.words(case))
     ax["row"].set_title(f"what token {token} reads, shares", loc="left")
     said = (inside.probabilities(case.trained, each) for each in (watched.trace.answers, watched.alone))
     panels.draw_both(ax["answer"], *(each[0, token] for each in said), style.COLORS[case.trained.config.rule])
-    ax["answer"].set_xlabel(f"answer at token {token}" + ", by symbol" * case.task.symbolic)
+    by = f", by {panels.answer_kind(case.task)}" * case.task.categorical
+    ax["answer"].set_xlabel(f"answer at token {token}{by}")
     fig.suptitle(f"{cases.said(case, settings)}: {panels.layer_name(layer)}", fontweight="bold")
     return fig
 
@@ -113,7 +118,7 @@ def comparison(network: str, settings: Settings) -> Figure:
     """Rule on, with the edit, and off (eta0 = 0): answers to this sequence, and scores on test sequences."""
     case = cases.case_of(network, settings)
     runs = cases.compared(case, settings)
-    symbolic, queries = case.task.symbolic, np.flatnonzero(case.task.queries)
+    categorical, queries = case.task.categorical, np.flatnonzero(case.task.queries)
     fig, ax = style.figure(19, 7, [["own", "test"]])
     for name, (trained, edit) in runs.items():
         marks = panels.RUNS[name]
@@ -121,19 +126,20 @@ def comparison(network: str, settings: Settings) -> Figure:
         answers = inside.probabilities(trained, trace.answers)[0]
         if case.targets is not None:
             right = case.targets[queries]
-            own = answers[queries, right] if symbolic else answers[queries, 0] - right
+            own = answers[queries, right] if categorical else answers[queries, 0] - right
             ax["own"].plot(queries, own, label=name, **marks)
         score = inside.recalled(trained, edit, trials=settings.trials)
         ax["test"].plot(queries, score, label=f"{name}: {score.mean():.3g}", **marks)
     chance = cases.chance(case.task)
     ax["test"].axhline(chance, **style.CHANCE)
     style.line_label(ax["test"], chance, "chance")
-    ax["own"].set(ylabel="P of the right symbol" if symbolic else "answer − right", title="this sequence")
-    ax["test"].set_ylabel("share right" if symbolic else "squared error")
+    said = f"P of the right {panels.answer_kind(case.task)}" if categorical else "answer − right"
+    ax["own"].set(ylabel=said, title="this sequence")
+    ax["test"].set_ylabel("share right" if categorical else "squared error")
     ax["test"].set_title(f"{settings.trials} test sequences")
     for each in ax.values():
         each.set(xlabel="token", xticks=queries[:: max(1, len(queries) // 8)])
-        each.set_ylim(*((-0.03, 1.05) if symbolic else (0, None) if each is ax["test"] else (None, None)))
+        each.set_ylim(*((-0.03, 1.05) if categorical else (0, None) if each is ax["test"] else (None, None)))
         each.legend(loc="best") if each.lines else each.text(0.5, 0.5, "right answers unknown", ha="center")
     fig.suptitle(f"{cases.said(case, settings)}: what the rule is worth", fontweight="bold")
     return fig
@@ -152,24 +158,24 @@ def training(network: str, _: Settings) -> Figure:
     chance = cases.chance(task)
     ax["score"].axhline(chance, **style.CHANCE)
     style.line_label(ax["score"], chance, "chance")
-    kind = "nats a token" if task.symbolic else "squared error"
+    kind = "nats a token" if task.categorical else "squared error"
     ax["loss"].set(ylabel=f"loss ({kind})", yscale="log")
-    ax["score"].set_ylabel("share of answers right" if task.symbolic else "squared error of the answers")
+    ax["score"].set_ylabel("share of answers right" if task.categorical else "squared error of the answers")
     ax["rate"].set_ylabel("mean rate of a token")
     fig.suptitle(f"{network}: training", fontweight="bold")
     return fig
 
 
 VIEWS: Mapping[str, look.View] = {
-    "tokens": tokens, "memory": memory, "comparison": comparison, "training": training,
+    "episode": episode, "tokens": tokens, "memory": memory, "comparison": comparison, "training": training,
 }  # fmt: skip
 """name -> view(network, **settings)"""
 
 
 def views(network: str) -> dict[str, look.View]:
     """The views that suit a saved network."""
-    writes = cases.loaded(network).config.rule != "none"
-    return {name: view for name, view in VIEWS.items() if writes or name != "memory"}
+    unfit = {view for view, fit in zip(("memory", "episode"), cases.kind(network), strict=True) if not fit}
+    return {name: view for name, view in VIEWS.items() if name not in unfit}
 
 
 # ---------------------------------------------------------------- explore, animate, about
@@ -182,9 +188,8 @@ def explore(network: str, *, smoke: bool = False, **settings: Any) -> Any:
     """
     if smoke:
         return look.still(views(network), network, **_SMOKE | settings)
-    offered = views(network)
-    others = [name for name in library.names() if cases.writes(name) == ("memory" in offered)]
-    return look.explorer(offered, Settings, others, network, **settings)
+    others = [name for name in library.names() if cases.kind(name) == cases.kind(network)]
+    return look.explorer(views(network), Settings, others, network, **settings)
 
 
 def animate(network: str, *, smoke: bool = False, **settings: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "Case", "Settings", "case_of", "chance", "compared", "layer", "loaded", "mark", "said", "stamp",
-    "task_of", "token", "watched", "writes",
+    "Case", "Settings", "case_of", "chance", "compared", "draw_inputs", "kind", "layer", "loaded", "mark",
+    "said", "stamp", "task_of", "token", "watched", "with_and_without", "words", "writes",
 ]  # fmt: skip
 
 import re
@@ -20,8 +20,11 @@ from ..explore import Range
 from ..style import COLORS
 from ..train import numpy_generator
 from . import inside, library
+from . import inside_plots as panels
 from .episodes import Task
-from .families import make_task
+from .families import IMAGES, make_task
+from .fewshot import shown
+from .fewshot.task import Classification
 from .inside import Edit, Watched
 from .levels import levels
 
@@ -33,7 +36,8 @@ class Settings:
     """What the network is shown, what is done to its fast weights, and where one looks."""
 
     sequence: str = ""
-    """of copying: its items, such as 31452, or all tokens; empty, and always of numbers: drawn by seed"""
+    """of copying: its items, such as 31452, or all tokens; of drawings: the labels in the order in which the
+    drawings of each come, such as 31402; empty, and always of numbers: drawn by seed"""
     seed: Annotated[int, Range(0, 99, 1)] = 0
     """of a drawn sequence"""
     token: Annotated[int, Range(0, _MOST, 1)] = 26
@@ -57,6 +61,8 @@ class Case(NamedTuple):
     task: Task
     inputs: np.ndarray
     targets: np.ndarray | None
+    pictures: np.ndarray | None = None
+    """(time, row, column, channel), of drawings"""
 
 
 def stamp(network: str) -> int:
@@ -80,6 +86,11 @@ def writes(network: str) -> bool:
     return loaded(network).config.rule != "none"
 
 
+def kind(network: str) -> tuple[bool, bool]:
+    """Whether a saved network writes anything, and whether it names drawings: what views it has."""
+    return writes(network), loaded(network).config.task == IMAGES
+
+
 def task_of(trained: library.Trained) -> Task:
     """The task that a network was trained on."""
     return make_task(trained.config)
@@ -93,11 +104,12 @@ def chance(task: Task) -> float:
 def case_of(network: str, settings: Settings) -> Case:
     """A saved network with the sequence of the settings; ValueError for one that it cannot read."""
     trained = loaded(network)
-    task = make_task(trained.config)
+    task, stream = make_task(trained.config), numpy_generator(settings.seed, "explorer", trained.config.task)
+    if isinstance(task, Classification):
+        return Case(trained, task, *shown.shown(task, stream, settings.sequence))
     if not task.symbolic and settings.sequence.strip():
         raise ValueError(f"sequence: {network} reads numbers, which are drawn by the seed: leave it empty")
-    drawn = task.sample(1, numpy_generator(settings.seed, "explorer", trained.config.task))
-    inputs, targets = (part[0] for part in drawn)
+    inputs, targets = (part[0] for part in task.sample(1, stream))
     if not settings.sequence.strip():
         return Case(trained, task, inputs, targets)
     symbols = re.findall(r"[^\W_]", settings.sequence)
@@ -120,14 +132,35 @@ def watched(case: Case, settings: Settings) -> Watched:
     return inside.watch(trained, case.inputs[None], _edit(settings))
 
 
+def words(case: Case) -> list[str]:
+    """What each token says: its symbol, or the label beside a drawing; nothing of numbers."""
+    if case.pictures is not None:
+        return shown.names(case.task, case.inputs)
+    return [str(symbol) for symbol in case.inputs] if case.task.symbolic else []
+
+
+def draw_inputs(ax: Axes, case: Case, *, width: float) -> None:
+    """What is shown to the network, drawings as pictures, on axes that are so many cm wide."""
+    if case.pictures is None:
+        panels.draw_inputs(ax, case.task, case.inputs)
+    else:
+        shown.draw_pictures(ax, case.pictures, words(case), width=width)
+
+
+def with_and_without(case: Case) -> dict[str, library.Trained]:
+    """The network with its rule on and off; without one, itself."""
+    if case.trained.config.rule == "none":
+        return {"no rule": case.trained}
+    return {"rule on": case.trained, "rule off": inside.without_plasticity(case.trained)}
+
+
 def compared(case: Case, settings: Settings) -> dict[str, tuple[library.Trained, Edit]]:
     """What is compared: rule on, edited if an edit is chosen, rule off; of a network without one, itself."""
-    if case.trained.config.rule == "none":
-        return {"no rule": (case.trained, Edit())}
-    runs = {"rule on": (case.trained, Edit()), "edited": (case.trained, _edit(settings))}
-    if settings.edit == "none":
-        del runs["edited"]
-    return runs | {"rule off": (inside.without_plasticity(case.trained), Edit())}
+    runs = {name: (trained, Edit()) for name, trained in with_and_without(case).items()}
+    if settings.edit == "none" or "rule on" not in runs:
+        return runs
+    edited = {"edited": (case.trained, _edit(settings))}
+    return {"rule on": runs["rule on"], **edited, "rule off": runs["rule off"]}
 
 
 def _edit(settings: Settings) -> Edit:

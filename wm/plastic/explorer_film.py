@@ -25,7 +25,8 @@ def film(network: str, settings: Settings, *, every: int = 1) -> FuncAnimation:
     with matplotlib.rc_context():
         style.use()
         lower = [["fast", "reads"]] if run.layers else []
-        ratios = {"height_ratios": [0.25, 1.3, *[2] * len(lower)], "width_ratios": [1, 1.3]}
+        first = 0.25 if case.pictures is None else 0.7
+        ratios = {"height_ratios": [first, 1.3, *[2] * len(lower)], "width_ratios": [1, 1.3]}
         fig, ax = style.figure(16, 5 + 5 * len(lower), [["inputs"] * 2, ["answers"] * 2, *lower], **ratios)
         shown = _answers(ax, case, run)
         pictures = _pictures(ax, case, run, settings) if run.layers else []
@@ -49,7 +50,7 @@ def film(network: str, settings: Settings, *, every: int = 1) -> FuncAnimation:
 
 def _answers(ax: dict[str, Axes], case: Case, run: inside.Watched) -> tuple:
     """Inputs, and answers, hidden up to the token; returns what sets them, and from what."""
-    panels.draw_inputs(ax["inputs"], case.task, case.inputs)
+    cases.draw_inputs(ax["inputs"], case, width=14)
     answers = inside.probabilities(case.trained, run.trace.answers)[0]
     image = panels.draw_answers(ax["answers"], case.task, answers, case.targets)
     known = np.arange(case.task.length)

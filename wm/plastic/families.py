@@ -1,10 +1,4 @@
-"""Plastic networks: what each family is and its settings, in two presets.
-
-`published` is the transformer study as its code runs (Chaudhary 2025, arXiv 2510.21908): updates without
-gradients, so that learning rates of synapses stay at .02; a clip that shrinks the decay, too; no positions;
-one sequence an update. `sound` learns everything through the updates, as Duan et al. (ICLR 2023, arXiv
-2302.03235) do in recurrent networks, knows positions, and counts answers only.
-"""
+"""Plastic networks: everything that defines one, and the settings of each family (`wm.plastic.catalogue`)."""
 
 from __future__ import annotations
 
@@ -15,9 +9,24 @@ __all__ = [
 ]  # fmt: skip
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ..text import nearest
+from .catalogue import (
+    BODIES,
+    PAPER_RULES,
+    PRESETS,
+    PUBLISHED_UPDATES,
+    RECURRENT,
+    RECURRENT_TASKS,
+    TASKS,
+    WHOLE,
+    WRITING_RULES,
+    Family,
+    catalogue,
+)
+from .fewshot.catalogue import drawings
+from .fewshot.task import DATASETS, ENCODERS, SPLITS, Classification
 from .rules import RULES
 from .tasks import (
     ContinuousCopying,
@@ -28,28 +37,12 @@ from .tasks import (
     Regression,
 )
 
-TASKS = {
-    "copying": "Copying",
-    "copying_continuous": "Copying numbers",
-    "cue_reward": "Cue and reward",
-    "cue_reward_noisy": "Noisy cues and reward",
-    "regression": "Regression",
-    "regression_noisy": "Noisy regression",
-    "regression_mlp": "Regression, two tanh units",
-}
-"""name -> title"""
-RECURRENT = ("rnn", "lstm")
-WHOLE = ("linear_attention", "delta_net")
-BODIES = ("transformer", *WHOLE, *RECURRENT)
-PAPER_RULES = ("none", "hebbian", "gradient")
-WRITING_RULES = PAPER_RULES[1:]
-PUBLISHED_UPDATES = {"copying": 100, "cue_reward": 400, "regression": 750}
-"""task of the transformer study -> sequences that a published network was trained with"""
-RECURRENT_TASKS = ("copying_continuous", "cue_reward_noisy", "regression_noisy")
-"""tasks of the recurrent study"""
 ALPHAS = ("scalar", "low_rank", "full")
 STARTS = ("fixed", "ones", "minus_ones", "random")
 LOSSES = ("answers", "all")
+BLOCKS = ("all", "last")
+IMAGES = "images"
+"""the task of `wm.plastic.fewshot`"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,22 @@ class PlasticConfig:
     noise: float = 0.0
     """standard deviation of the noise on stimuli (noisy cues) or examples (noisy regression)"""
     shuffled: bool = True
-    """cues are asked for in random order, not in that of presentation"""
+    """cues are asked for in random order, not in that of presentation; drawings come in random order, not
+    class by class"""
+    dataset: str = "emoji"
+    """drawings to be told apart: emoji, kanji; omniglot, cifarfs, which you must have"""
+    split: str = "random"
+    """classes for training and test: random; groups, whole groups of classes apart; shared, the same classes
+    in other drawings, as published"""
+    ways: int = 5
+    """classes of an episode"""
+    shots: int = 1
+    """labelled drawings of each class"""
+    encoder: str = "none"
+    """what makes numbers of drawings: prototypes, a convolutional network trained beforehand on the training
+    classes; conv4, one that is trained with the rest; none, their pixels"""
+    augmented: bool = False
+    """drawings are shifted, and coloured ones mirrored, in training (conv4)"""
     body: str = "transformer"
     """transformer; linear_attention, delta_net: with another attention, not plastic; rnn; lstm"""
     width: int = 64
@@ -94,6 +102,8 @@ class PlasticConfig:
     """outputs that serve the internal loss alone"""
     rule: str = "hebbian"
     """see `wm.plastic.RULES`"""
+    plastic_blocks: str = "all"
+    """blocks of a transformer that are plastic: all, or the last"""
     differentiated: bool = True
     """the task's loss is differentiated through the updates of fast weights; else what is written is
     constant, and learning rates of synapses, if learned, learn from how it is read alone"""
@@ -128,8 +138,9 @@ class PlasticConfig:
 
     def __post_init__(self) -> None:
         allowed = {
-            "family": FAMILIES, "task": TASKS, "body": BODIES, "rule": RULES, "alpha": ALPHAS,
-            "alpha_start": STARTS, "loss": LOSSES,
+            "family": FAMILIES, "task": (*TASKS, IMAGES), "body": BODIES, "rule": RULES, "alpha": ALPHAS,
+            "alpha_start": STARTS, "loss": LOSSES, "plastic_blocks": BLOCKS, "dataset": DATASETS,
+            "split": SPLITS, "encoder": ENCODERS,
         }  # fmt: skip
         for name, known in allowed.items():
             if (given := getattr(self, name)) not in known:
@@ -159,6 +170,10 @@ class PlasticConfig:
             raise ValueError("only a transformer has a window or dropout")
         if self.body in RECURRENT and self.positions:
             raise ValueError(f"an {self.body} tells positions by itself: use --no-positions")
+        if self.body != "transformer" and self.plastic_blocks != "all":
+            raise ValueError("only a transformer has blocks: use --plastic-blocks all")
+        if (self.encoder != "none") and self.task != IMAGES:
+            raise ValueError(f"only the task {IMAGES} has drawings to encode: use --encoder none")
         if self.alpha_start == "fixed" and self.alpha != "scalar":
             raise ValueError("fixed learning rates are one for all: add --alpha scalar")
 
@@ -166,9 +181,10 @@ class PlasticConfig:
     def preset(self) -> str:
         """The preset, published or sound, whose settings it has all; else own.
 
-        Recurrent networks tell positions by themselves, and answer every token of Duan's tasks.
+        Recurrent networks tell positions by themselves, and answer every token of Duan's tasks; drawings are
+        named where they are asked for, in both presets.
         """
-        free = ("positions", "loss") if self.body in RECURRENT else ()
+        free = ("positions", "loss") if self.body in RECURRENT else ("loss",) if self.task == IMAGES else ()
         for name, settings in PRESETS.items():
             if all(getattr(self, key) == value for key, value in settings.items() if key not in free):
                 return name
@@ -188,95 +204,19 @@ def make_task(config: PlasticConfig):
         return NoisyCueReward(config.symbols, config.dimension, items, config.queries, config.noise)
     if task == "regression":
         return Regression(items, config.queries, config.dimension)
+    if task == IMAGES:
+        return Classification(
+            config.dataset, config.split, config.ways, config.shots, config.queries,
+            encoder=config.encoder, shuffled=config.shuffled, augmented=config.augmented,
+        )  # fmt: skip
     hidden = 2 if task == "regression_mlp" else 0
     return NoisyRegression(items, config.queries, config.dimension, config.noise, hidden)
 
 
-PRESETS: dict[str, dict] = {
-    "published": {
-        "positions": False, "differentiated": False, "alpha": "scalar", "alpha_start": "fixed",
-        "clip_decay": True, "shuffled": False, "loss": "all", "summed": True, "batch": 1, "decay": 0.0,
-        "dropout": 0.1,
-    },
-    "sound": {
-        "positions": True, "differentiated": True, "clip_decay": False, "shuffled": True, "loss": "answers",
-        "summed": False, "dropout": 0.0,
-    },
-}  # fmt: skip
-"""name -> settings that make the preset"""
-
-_TASK_SETTINGS = {
-    "copying": {"items": 5, "delay": 20, "symbols": 10, "queries": 5},
-    "copying_continuous": {"items": 5, "delay": 20, "queries": 5},
-    "cue_reward": {"items": 8, "symbols": 20, "queries": 8},
-    "cue_reward_noisy": {"items": 10, "symbols": 5, "queries": 10, "dimension": 14, "noise": 0.1},
-    "regression": {"items": 10, "queries": 10, "dimension": 3},
-    "regression_noisy": {"items": 20, "queries": 20, "dimension": 12, "noise": 0.1},
-    "regression_mlp": {"items": 20, "queries": 20, "dimension": 6, "noise": 0.1},
-}
-_DUAN = {"copying_continuous": {"items": 20, "delay": 20, "queries": 20}}
-"""what the recurrent study sets otherwise"""
-_PUBLISHED_WIDTH = {"width": 128, "feedforward": 256, "weight_decay": 1e-4}
-RECURRENT_SHIPPED = {("rnn", "cue_reward_noisy", "hebbian"), ("lstm", "cue_reward_noisy", "gradient")}
-"""recurrent networks have a learning rate for every synapse and are large: of most, scores alone are kept"""
-WINDOW = 5
-"""tokens that attention sees in windowed networks: less than the delay"""
-
-
-@dataclass(frozen=True)
-class Family:
-    """A kind of network: title in figures, published name if any, number shipped, settings."""
-
-    title: str
-    alias: str = ""
-    shipped: int = 1
-    settings: dict = field(default_factory=dict)
-
-
-def _recurrent(body: str, task: str, rule: str) -> dict:
-    """Duan's networks with their sizes: without learning rates to learn, half as many units more."""
-    width = {"rnn": 256, "lstm": 128}[body] * (3 if rule == "none" else 2) // 2
-    loss = "answers" if task == "copying_continuous" else "all"
-    own = {"body": body, "rule": rule, "task": task, "width": width, "alpha": "full", "loss": loss}
-    own |= {"updates": 5000}
-    return _TASK_SETTINGS[task] | _DUAN.get(task, {}) | PRESETS["sound"] | {"positions": False} | own
-
-
-def _families() -> dict[str, Family]:
-    found = {}
-    for rule in PAPER_RULES:
-        for task, title in TASKS.items():
-            name, settings = f"{task}_{rule}", _TASK_SETTINGS[task] | {"task": task, "rule": rule}
-            said = f"{title}, {RULES[rule].title.lower()}"
-            found[name] = Family(said, settings=settings | PRESETS["sound"])
-            updates = {"updates": PUBLISHED_UPDATES.get(task, 400)}
-            found[f"published_{name}"] = Family(
-                f"{said}, as published", shipped=int(task == "copying" and rule != "none"),
-                settings=settings | PRESETS["published"] | _PUBLISHED_WIDTH | updates,
-            )  # fmt: skip
-        name, windowed = f"windowed_copying_{rule}", {"task": "copying", "rule": rule, "window": WINDOW}
-        windowed["updates"] = 2000
-        found[name] = Family(
-            f"Copying in a window, {RULES[rule].title.lower()}",
-            settings=_TASK_SETTINGS["copying"] | PRESETS["sound"] | windowed,
-        )
-        for body in RECURRENT:
-            for task in RECURRENT_TASKS:
-                said = f"{TASKS[task]}, {body.upper()}, {RULES[rule].title.lower()}"
-                shipped = int((body, task, rule) in RECURRENT_SHIPPED)
-                found[f"{body}_{task}_{rule}"] = Family(
-                    said, shipped=shipped, settings=_recurrent(body, task, rule)
-                )
-    for body, said in zip(WHOLE, ("linear attention", "delta network"), strict=True):
-        for task in PUBLISHED_UPDATES:
-            settings = _TASK_SETTINGS[task] | {"task": task, "rule": "none", "body": body} | PRESETS["sound"]
-            found[f"{body}_{task}"] = Family(f"{TASKS[task]}, {said}", shipped=0, settings=settings)
-    return found
-
-
-FAMILIES = _families()
+FAMILIES = catalogue() | drawings()
 """name -> family: <task>_<rule>, sound; published_..., as published; windowed_..., attention of a few tokens;
-rnn_..., lstm_..., recurrent; linear_attention_..., delta_net_..., other attention, not plastic"""
+rnn_..., lstm_..., recurrent; linear_attention_..., delta_net_..., other attention, not plastic; with a data
+set for the task, those of `wm.plastic.fewshot`"""
 
 PUBLISHED_OPTIONS = {
     "items": ("--seq-length", "--num-pairs", "--k-support"), "queries": ("--k-query",),

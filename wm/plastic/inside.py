@@ -164,9 +164,9 @@ def without_plasticity(trained: Trained) -> Trained:
 
 
 def probabilities(trained: Trained, answers: Tensor) -> np.ndarray:
-    """Answers (1, trial, time, output) as probabilities of symbols, or numbers, (trial, time, output)."""
-    symbolic = make_task(trained.config).symbolic
-    return (answers.softmax(dim=-1) if symbolic else answers)[0].numpy()
+    """Answers (1, trial, time, output) as probabilities, or numbers, (trial, time, output)."""
+    categorical = make_task(trained.config).categorical
+    return (answers.softmax(dim=-1) if categorical else answers)[0].numpy()
 
 
 # ---------------------------------------------------------------- what is written

@@ -7,9 +7,9 @@ colour, paler the earlier the block, dashed the second of a block.
 from __future__ import annotations
 
 __all__ = [
-    "RUNS", "SHADES", "draw_answers", "draw_both", "draw_courses", "draw_drops", "draw_fast", "draw_inputs",
-    "draw_lesions", "draw_norms", "draw_parts", "draw_rates", "draw_reads", "draw_row", "draw_sweeps",
-    "in_order", "layer_name", "mark_phases",
+    "RUNS", "SHADES", "answer_kind", "draw_answers", "draw_both", "draw_courses", "draw_drops", "draw_fast",
+    "draw_inputs", "draw_labels", "draw_lesions", "draw_norms", "draw_parts", "draw_rates", "draw_reads",
+    "draw_row", "draw_sweeps", "in_order", "layer_name", "mark_phases",
 ]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
@@ -42,6 +42,11 @@ def layer_name(layer: str) -> str:
     return f"block {int(number) + 1}, {place}" if rest else layer
 
 
+def answer_kind(task: Task) -> str:
+    """What an answer is: symbol; label, of a drawing; number."""
+    return "symbol" if task.symbolic else "label" if task.categorical else "number"
+
+
 def mark_phases(ax: Axes, task: Task) -> None:
     """Grey behind the queries; time from before the first to after the last token."""
     ax.axvspan(task.length - task.answers - 0.5, task.length - 0.5, color=COLORS["delay"], lw=0, zorder=0)
@@ -72,13 +77,13 @@ def draw_inputs(ax: Axes, task: Task, inputs: np.ndarray) -> None:
 def draw_answers(
     ax: Axes, task: Task, answers: np.ndarray, targets: np.ndarray | None, alone: np.ndarray | None = None
 ) -> AxesImage | None:
-    """Probabilities (time, symbol) as an image, the right answers in boxes; or numbers (time, 1) and targets.
+    """Probabilities (time, answer) as an image, the right ones in boxes; or numbers (time, 1) and targets.
 
     targets (time,), None where they are unknown; alone: answers of slow weights alone, drawn of numbers only.
     Returns the image, if any.
     """
     queries = np.flatnonzero(task.queries)
-    if not task.symbolic:
+    if not task.categorical:
         mark_phases(ax, task)
         if alone is not None:
             ax.plot(alone[:, 0], color="#9A9A9A", lw=0.8, ls=":", label="slow weights alone")
@@ -88,12 +93,19 @@ def draw_answers(
         ax.set(ylabel="answer")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return None
-    image = ax.imshow(
-        answers.T, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, interpolation="nearest"
-    )
-    for time in queries if targets is not None else ():
-        ax.add_patch(Rectangle((time - 0.5, targets[time] - 0.5), 1, 1, **_RIGHT))
-    ax.set(ylabel="symbol", yticks=range(0, task.symbols, 3), xlim=(-0.5, len(answers) - 0.5))
+    right = {} if targets is None else {time: targets[time] for time in queries}
+    ax.set(ylabel=answer_kind(task))
+    return draw_labels(ax, answers, right)
+
+
+def draw_labels(ax: Axes, answers: np.ndarray, right: Mapping[int, int]) -> AxesImage:
+    """Probabilities (time, answer) as an image; a box around the right answer to each time in `right`."""
+    look = {"origin": "lower", "aspect": "auto", "cmap": "Greys", "interpolation": "nearest"}
+    image = ax.imshow(answers.T, vmin=0, vmax=1, **look)
+    for time, label in right.items():
+        ax.add_patch(Rectangle((time - 0.5, label - 0.5), 1, 1, **_RIGHT))
+    known = answers.shape[1]
+    ax.set(yticks=range(0, known, 1 + 2 * (known > 6)), xlim=(-0.5, len(answers) - 0.5))
     return image
 
 
@@ -176,7 +188,7 @@ def draw_reads(ax: Axes, matrix: np.ndarray, task: Task, *, limit: float | None 
         shown, cmap=CMAPS["diverging"], vmin=-limit, vmax=limit, interpolation="nearest", aspect="equal"
     )
     first = task.length - task.answers
-    items = min(task.answers, first)
+    items = first if answer_kind(task) == "label" else min(task.answers, first)
     ax.add_patch(Rectangle((-0.5, first - 0.5), items, task.answers, **_RIGHT))
     ax.set(xlabel="token written", ylabel="token that reads")
     return image
@@ -254,15 +266,15 @@ RUNS = {
 """how what is compared is drawn"""
 
 
-def draw_row(ax: Axes, shares: np.ndarray, task: Task, inputs: np.ndarray) -> None:
-    """What one token reads of each token written (written,), as bars; symbols, if any, below them."""
+def draw_row(ax: Axes, shares: np.ndarray, task: Task, words: Sequence[str]) -> None:
+    """What one token reads of each token written (written,), as bars; words for tokens, if any, below."""
     mark_phases(ax, task)
     ax.bar(range(len(shares)), shares, color=["#C0504D" if share > 0 else "#4F81BD" for share in shares])
     ax.axhline(0, color="black", lw=0.6)
     ax.set(xlabel="token written", ylabel="share")
-    if task.symbolic:
-        ax.set_xticks(range(len(inputs)), [str(symbol) for symbol in inputs], fontsize=5)
-        ax.set_xlabel("token written (its symbol)")
+    if words:
+        ax.set_xticks(range(len(words)), words, fontsize=5)
+        ax.set_xlabel(f"token written (its {answer_kind(task)})")
     else:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -273,6 +285,6 @@ def draw_both(ax: Axes, answer: np.ndarray, alone: np.ndarray, colour: str) -> N
     ax.bar(places - 0.2, answer, 0.4, color=colour, label="with fast weights")
     ax.bar(places + 0.2, alone, 0.4, color="#C8C8C8", label="slow weights alone")
     single = len(answer) == 1
-    ax.set(xlabel="" if single else "symbol", xticks=() if single else places)
+    ax.set(xticks=() if single else places)
     ax.set_ylabel("answer" if single else "probability")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)

@@ -27,7 +27,7 @@ class Layers:
     def plastic(self, name: str, x: Tensor, activity: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """y = (W + w) x + b + c (see `wm.plastic.bodies.Plastic`)."""
         slow = affine(self.weights, name, x)
-        if self.rule.write is None:
+        if name not in self.memory.values:
             return slow
         fast = recall(self.weights, name, x, self.memory, self.matrix)
         y = slow + fast

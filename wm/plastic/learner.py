@@ -16,10 +16,14 @@ from ..campaign import decayed
 from .batches import Batches, counted, draw_dropout, dropout_masks, dropout_places
 from .engine import run
 from .families import PlasticConfig, make_task
+from .fewshot.task import CHANNELS, PIXELS
 from .parameters import initial, layout
 from .rates import knobs
 
-MAY_DIFFER = ("family", "items", "delay", "queries", "eta0", "max_norm", "modulated", "alpha_start")
+MAY_DIFFER = (
+    "family", "items", "delay", "queries", "dataset", "split", "shuffled", "eta0", "max_norm", "modulated",
+    "alpha_start",
+)  # fmt: skip
 """settings in which networks of an ensemble may differ, as far as the shapes of parameters stay the same"""
 FIXED_SWEEPS = 8
 """sweeps in a captured graph, which cannot look whether they are enough"""
@@ -35,11 +39,21 @@ def same_kind(configs: Sequence[PlasticConfig]) -> PlasticConfig:
         differing = [name for name in first if first[name] != other[name] and name not in MAY_DIFFER]
         if (first["alpha_start"] == "fixed") != (other["alpha_start"] == "fixed"):
             differing.append("alpha_start")
+        differing += _unlike(first, other)
         if differing:
             raise ValueError(f"networks that differ in {', '.join(differing)} cannot be trained together")
     if first["dropout"] and len({make_task(each).length for each in configs}) > 1:
         raise ValueError("networks with dropout cannot be trained with others whose sequences are longer")
     return max(configs, key=lambda each: make_task(each).length)
+
+
+def _unlike(first: dict, other: dict) -> list[str]:
+    """Settings of drawings in which networks differ, though it must not be."""
+    channels = [CHANNELS[each["dataset"]] for each in (first, other)]
+    differing = ["dataset"] if channels[0] != channels[1] and first["encoder"] in PIXELS else []
+    if first["encoder"] == "conv4" and first["queries"] != other["queries"]:
+        differing.append("queries")  # whose norms would count drawings that only fill up
+    return differing
 
 
 def costs(config: PlasticConfig, answers: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +62,7 @@ def costs(config: PlasticConfig, answers: Tensor, targets: Tensor) -> tuple[Tens
     answers (network, trial, time, output), targets (network, trial, time). Cross-entropy in nats and the most
     likely symbol; for numbers, the squared error twice.
     """
-    if make_task(config).symbolic:
+    if make_task(config).categorical:
         cost = F.cross_entropy(answers.flatten(0, 2), targets.flatten().long(), reduction="none")
         return cost.view(targets.shape), (answers.argmax(dim=-1) == targets).to(answers.dtype)
     squared = (answers[..., 0] - targets).square()

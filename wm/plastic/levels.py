@@ -19,6 +19,7 @@ from scipy.stats import binom, poisson
 
 from ..seeds import numpy_generator
 from .episodes import Episodes, Task
+from .fewshot.task import Classification
 from .regressors import least_errors, map_errors, misfit, ridge_errors
 from .tasks import ContinuousCopying, Copying, CueReward, NoisyCueReward, NoisyRegression, Regression
 
@@ -116,6 +117,12 @@ def _(task: Regression, **_: int) -> dict[str, float]:
         "floor": bayes,
         "floor_all": bayes * asked,
     }
+
+
+@levels.register
+def _(task: Classification, **_: int) -> dict[str, float]:
+    """chance and ceiling are shares of right answers, `chance_loss` and floor are losses."""
+    return {"chance": 1 / task.ways, "chance_loss": float(np.log(task.ways)), "ceiling": 1.0, "floor": 0.0}
 
 
 @levels.register

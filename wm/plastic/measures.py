@@ -35,6 +35,8 @@ SETTINGS = (
     "task", "rule", "preset", "body", "window", "items", "delay", "layers", "auxiliary", "eta0", "max_norm",
     "alpha", "alpha_start", "modulated",
 )  # fmt: skip
+OF_IMAGES = ("dataset", "split", "ways", "shots", "encoder", "shuffled", "plastic_blocks")
+"""settings in the tables of `wm.plastic.fewshot`, beside `score_spread`, the deviation over episodes"""
 METRICS = ("loss", "score", "rate", "update_norm", "clip_ratio", "gradient_norm", "residual", "diverged")
 BY_TIME = ("score", "rate", "logit", "update_norm", "clip_ratio", "plastic_norm")
 
@@ -129,7 +131,9 @@ def _wanted(experiment: str, families: Sequence[str] | None) -> dict[str, list[C
 def _rows(cell: Cell, done: Campaign, members: Sequence[int]) -> list[dict]:
     """A row for every network and number of updates."""
     config, found = cell.config, []
-    about = {name: getattr(config, name) for name in SETTINGS}
+    images = config.task == "images"
+    about = {name: getattr(config, name) for name in (*SETTINGS, *OF_IMAGES * images)}
+    columns = (*COLUMNS, *("score_spread",) * images)
     for seed, member in zip(SEEDS, members, strict=True):
         record = done.networks[member].record
         stages = {step: scores[member] for step, scores in done.early.items()}
@@ -137,7 +141,7 @@ def _rows(cell: Cell, done: Campaign, members: Sequence[int]) -> list[dict]:
         for step, scores in stages.items():
             row = {"family": config.family, "variant": cell.variant, "seed": seed, **about}
             row |= {"updates": step, "trained": config.updates, "diverged": not scores}
-            row |= {name: scores.get(name) for name in COLUMNS}
+            row |= {name: scores.get(name) for name in columns}
             found.append(row | _by_block(scores))
     return found
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..train import torch_generator
 from .families import RECURRENT, PlasticConfig, make_task
+from .fewshot.encoders import conv4_shapes
 from .rules import RULES
 
 ALPHA_FIXED = 0.02
@@ -58,8 +59,8 @@ def plastic_layers(config: PlasticConfig) -> dict[str, tuple[int, int]]:
         }
     found = {}
     for block in range(config.layers):
-        found[f"blocks.{block}.first"] = (config.feedforward, width)
-        found[f"blocks.{block}.second"] = (width, config.feedforward)
+        if config.plastic_blocks == "all" or block == config.layers - 1:
+            found |= _feedforward(config, block)
     return found
 
 
@@ -71,14 +72,17 @@ def layout(config: PlasticConfig) -> Layout:
     (output,)), unless the rule writes nothing or the rates are fixed.
     """
     task, width, rule = make_task(config), config.width, RULES[config.rule]
-    shapes = {} if config.body in RECURRENT else _linear("input", width, task.inputs)
+    shapes = conv4_shapes(task.channels) if config.encoder == "conv4" else {}
+    if config.body not in RECURRENT:
+        shapes |= _linear("input", width, task.inputs)
     if config.positions:
         shapes["positions"] = (task.length, width)
     if config.body not in RECURRENT:
         shapes |= _blocks(config) | _linear("head", _outputs(config), width)
-    for name, (rows, columns) in plastic_layers(config).items():
+    plastic = plastic_layers(config)
+    for name, (rows, columns) in (_all_feedforward(config) | plastic).items():
         shapes |= _linear(name, rows, columns)
-        if rule.write and config.alpha_start != "fixed":
+        if name in plastic and rule.write and config.alpha_start != "fixed":
             shapes |= _synapses(config.alpha, name, rows, columns)
     if rule.needs_gradient:
         outputs = _outputs(config)
@@ -89,8 +93,9 @@ def layout(config: PlasticConfig) -> Layout:
 def initial(config: PlasticConfig, seed: str) -> Tensor:
     """First parameters (parameter,) of a network: those of torch's layers; each from a stream of its own.
 
-    Linear layers: uniform within 1 / sqrt(inputs), attention's inputs after Glorot, norms one; in recurrent
-    networks uniform within 1 / sqrt(outputs), 2 / sqrt(4 units) for an LSTM (Duan et al.).
+    Linear layers and convolutions: uniform within 1 / sqrt(inputs), attention's inputs after Glorot, norms
+    one; linear layers of recurrent networks uniform within 1 / sqrt(outputs), 2 / sqrt(4 units) for an LSTM
+    (Duan et al.).
     """
     parts = []
     shapes = layout(config).shapes
@@ -103,6 +108,17 @@ def initial(config: PlasticConfig, seed: str) -> Tensor:
 def _outputs(config: PlasticConfig) -> int:
     """Answers, the rate's logit, auxiliary outputs."""
     return make_task(config).outputs + 1 + config.auxiliary
+
+
+def _feedforward(config: PlasticConfig, block: int) -> dict[str, tuple[int, int]]:
+    """The feed-forward layers of a block, (outputs, inputs)."""
+    hidden, width = config.feedforward, config.width
+    return {f"blocks.{block}.first": (hidden, width), f"blocks.{block}.second": (width, hidden)}
+
+
+def _all_feedforward(config: PlasticConfig) -> dict[str, tuple[int, int]]:
+    blocks = () if config.body in RECURRENT else range(config.layers)
+    return {name: shape for block in blocks for name, shape in _feedforward(config, block).items()}
 
 
 def _linear(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
@@ -146,12 +162,13 @@ def _reach(config: PlasticConfig, name: str, shapes: dict[str, tuple[int, ...]])
         return 0.0
     if name == "positions":
         return 1 / math.sqrt(make_task(config).inputs)
-    rows, columns = shapes[f"{layer}.weight"]
+    rows, *rest = shapes[f"{layer}.weight"]
+    columns = math.prod(rest)
     if layer.endswith("attention.input"):
         return math.sqrt(6 / (rows + columns))
     if config.body == "lstm" and layer == "recurrent":
         return 2 / math.sqrt(rows)
-    return 1 / math.sqrt(rows if config.body in RECURRENT else columns)
+    return 1 / math.sqrt(rows if config.body in RECURRENT and not rest[1:] else columns)
 
 
 def _centre(config: PlasticConfig, name: str) -> float:

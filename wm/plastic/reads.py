@@ -79,14 +79,14 @@ def read_matrix(watched: Watched, layer: str) -> np.ndarray:
     return (watched.before[0] * score).numpy()
 
 
-def item_reads(watched: Watched) -> np.ndarray:
+def item_reads(watched: Watched, items: int | None = None) -> np.ndarray:
     """How much each query reads of each of the first tokens, (trial, query, item), as shares of their sum.
 
-    |R_ts| / |F_t|, summed over layers; there are as many items as queries.
+    |R_ts| / |F_t|, summed over layers. items: how many, by default as many as queries.
     """
     queries, found = np.flatnonzero(make_task(watched.trained.config).queries), 0
     for layer in watched.layers:
-        read = contributions(watched, layer, at=queries, of=range(len(queries))).norm(dim=-1)
+        read = contributions(watched, layer, at=queries, of=range(items or len(queries))).norm(dim=-1)
         found = found + read / (watched.fast[layer][0][:, queries].norm(dim=-1, keepdim=True) + 1e-12)
     return (found / found.sum(dim=-1, keepdim=True)).numpy()
 

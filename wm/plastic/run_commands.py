@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RunCopying", "RunCueReward", "RunRegression"]
+__all__ = ["Run", "RunCopying", "RunCueReward", "RunRegression"]
 
 import tempfile
 from abc import abstractmethod
@@ -24,12 +24,12 @@ from .families import PAPER_RULES, PRESETS, PlasticConfig
 from .families import config as family_config
 from .results import aggregate, write_result
 
-_SHOWN = ("loss", "recall_accuracy", "true_recall", "query_loss", "eta_mean")
+_SHOWN = ("loss", "recall_accuracy", "true_recall", "query_loss", "accuracy", "eta_mean")
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What the tasks share."""
+class Run:
+    """What the tasks share: options, training, the result file."""
 
     rule: str = "hebbian"
     """none, hebbian, gradient, oja or delta"""
@@ -46,10 +46,8 @@ class _Run:
     """auto: cuda, else mps, else cpu"""
     checkpoint: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """folder from which the same command goes on after an interruption"""
-    dataset_size: int = 500
-    """updates of an epoch, and fresh sequences for the evaluation after it"""
     epochs: int = 10
-    """how often that is done"""
+    """rounds of training, each with an evaluation after it"""
     model_dim: int = 128
     """units of the residual stream"""
     num_heads: int = 4
@@ -76,9 +74,13 @@ class _Run:
     task: ClassVar[str]
     stem: ClassVar[str]
     """how file names begin"""
+    sizes: ClassVar[tuple[str, ...]]
+    """options that say how many sequences: of the training of an epoch; of its evaluation, if it differs"""
+    part: ClassVar[str] = ""
+    """of a data set, which the evaluation is about"""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "dataset_size", "epochs"):
+        for name in ("seeds", "epochs", *self.sizes):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(self, name)}")
 
@@ -99,22 +101,25 @@ class _Run:
             heads=self.num_heads, layers=self.num_layers, feedforward=self.ffn_dim, dropout=dropout,
             auxiliary=self.aux_dim, eta0=self.eta0, max_norm=self.max_norm, learning_rate=self.lr,
             weight_decay=self.weight_decay, clip_norm=self.clip_norm,
-            updates=self.epochs * self.dataset_size, **self.own(),
+            updates=self.epochs * self._sizes()[0], **self.own(),
         )  # fmt: skip
 
     def run(self) -> int:
         """Train, tell each epoch, and write the result file."""
         config, device, path = self.config(), _found(self.device), self._writable()
-        seeds = [self.base_seed + k for k in range(self.seeds)]
+        seeds, sizes = [self.base_seed + k for k in range(self.seeds)], self._sizes()
         found = histories(
-            config, seeds, epochs=self.epochs, sequences=self.dataset_size, device=device,
-            checkpoint=self.checkpoint, tell=self._tell,
+            config, seeds, epochs=self.epochs, sequences=sizes[0], validation=sizes[-1], part=self.part,
+            device=device, checkpoint=self.checkpoint, tell=self._tell,
         )  # fmt: skip
         runs = [{"seed": seed, "history": each} for seed, each in zip(seeds, found, strict=True)]
         write_result(path, self._described(config, device), runs, environment(device))
         summed = aggregate([each[-1] for each in found])
         shown = (f"{key} {summed[f'{key}_mean']:.4g}" for key in _SHOWN if f"{key}_mean" in summed)
         return say(f"wrote {path}: {', '.join(shown)}")
+
+    def _sizes(self) -> list[int]:
+        return [getattr(self, name) for name in self.sizes]
 
     def _tell(self, epoch: int, metrics: Mapping[str, np.ndarray]) -> None:
         shown = (f"{key} {metrics[key].mean():.4g}" for key in ("train_loss", *_SHOWN) if key in metrics)
@@ -144,21 +149,36 @@ class _Run:
             "eta0": self.eta0, "max_norm": self.max_norm, "dropout": config.dropout, "alpha": config.alpha,
             "alpha_start": config.alpha_start, "preset": self.preset,
         }  # fmt: skip
-        task = self.published_task(config) | {"dataset_size": self.dataset_size, "device": device}
+        task = self.published_task(config) | {"device": device}
         training = {name: getattr(self, name) for name in ("epochs", "lr", "weight_decay", "clip_norm")}
         training |= {"batch": config.batch, "loss": config.loss, "observed_every": OBSERVED}
         return {"model": model, "task": task, "training": training, "settings": asdict(config)}
 
 
 @dataclass(frozen=True)
-class RunCopying(_Run):
+class _RunSequences(Run):
+    """Tasks whose sequences are drawn anew each time."""
+
+    dataset_size: int = 500
+    """updates of an epoch, and fresh sequences for the evaluation after it"""
+
+    sizes = ("dataset_size",)
+
+    def _described(self, config: PlasticConfig, device: str) -> dict[str, Any]:
+        found = super()._described(config, device)
+        found["task"]["dataset_size"] = self.dataset_size
+        return found
+
+
+@dataclass(frozen=True)
+class RunCopying(_RunSequences):
     """Train on copying symbols after a delay, and write a result file.
 
     Example: wm plastic run copying --rule gradient --delay 20 --seeds 3
     """
 
     epochs: int = 5
-    """how often that is done"""
+    """rounds of training, each with an evaluation after it"""
     seq_length: int = 5
     """symbols to be copied"""
     delay: int = 5
@@ -190,7 +210,7 @@ class RunCopying(_Run):
 
 
 @dataclass(frozen=True)
-class RunCueReward(_Run):
+class RunCueReward(_RunSequences):
     """Train on recalling the reward that came with a cue, and write a result file.
 
     Example: wm plastic run cue-reward --rule hebbian --num-pairs 8 --cue-dim 20 --seeds 3
@@ -214,7 +234,7 @@ class RunCueReward(_Run):
 
 
 @dataclass(frozen=True)
-class RunRegression(_Run):
+class RunRegression(_RunSequences):
     """Train on linear functions to be guessed from examples, and write a result file.
 
     Example: wm plastic run regression --rule none --seeds 3

@@ -57,6 +57,7 @@ class Copying(Task):
     """with the blank and the delimiter"""
 
     symbolic: ClassVar[bool] = True
+    categorical: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._require(items=1, delay=0, symbols=3)
