@@ -298,7 +298,7 @@ def test_help_lists_the_commands_of_a_system(wm, toy, capsys):
     for words in ("toy --help", "toy -h", "toy gret --help"):
         code, out, _ = wm(*words.split())
         assert code == 0 and out.startswith("usage: wm toy COMMAND ...\n")
-        assert "\n  greet           Greet somebody.\n  greet loudly    Greet somebody loudly.\n" in out
+        assert "\n  greet         Greet somebody.\n  greet loudly  Greet somebody loudly.\n" in out
     assert "Commands for toy alone: wm toy --help\n" in wm("--help")[1]
     text = helped(capsys, "toy", "greet", "loudly", "--help")
     assert "usage: wm toy greet loudly " in text and "Example: wm toy greet loudly" in text

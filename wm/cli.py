@@ -263,7 +263,8 @@ def _own(system: str, arguments: list[str]) -> int:
             prog, about = f"wm {system} {name}", inspect.getdoc(kind)
             return parse(kind(), arguments[count:], prog=prog, about=about).run()
     if {"-h", "--help"} & {*arguments}:
-        lines = (f"  {name:16}{inspect.getdoc(kind).splitlines()[0]}" for name, kind in known.items())
+        wide = max(map(len, known))
+        lines = (f"  {name:{wide}}  {inspect.getdoc(kind).splitlines()[0]}" for name, kind in known.items())
         more = f"\nMore: wm {system} COMMAND --help"
         return say("\n".join([f"usage: wm {system} COMMAND ...\n", *lines, more]))
     given = " ".join(words)
