@@ -123,3 +123,31 @@ def test_the_plain_sampler_of_the_benchmark_draws_episodes_of_the_task(monkeypat
             assert inputs[:, -1].tolist() == [0] * 10 + [1] * 10
             assert np.bincount(targets[10:]).tolist() == [2] * 5
             assert len(np.unique(inputs[:, 0])) == 20
+
+
+@pytest.fixture
+def nback(monkeypatch):
+    return imported("nback", monkeypatch)
+
+
+def test_rows_of_objects_at_small_size(nback, monkeypatch, capsys):
+    few = nback.stimulus_set("published", categories=("chair",)).part("test", "interpolating")
+    rows = [nback.picture_row(pictures=2, rounds=1), nback.rendering_row(few, few=2, rounds=1)]
+    rows.append(nback.features_row(images=2, rounds=1))
+    assert [row["name"] for row in rows] == ["pictures", "rendering", "features"]
+    assert all(row["ratio"] == row["ours"] / row["reference"] > 0 for row in rows)
+    assert all(row["fault"].split(" s ")[0] in ("", "BELOW THE FLOOR", "OVER 180") for row in rows)
+    monkeypatch.setattr(nback, "LIMIT_S", 0.0)
+    assert nback.features_row(images=1, rounds=1)["fault"] == "OVER 0 s FOR ALL 6528"
+    monkeypatch.setattr(nback, "picture_row", lambda: rows[0])
+    monkeypatch.setattr(nback, "rendering_row", lambda: rows[1])
+    monkeypatch.setattr(nback, "features_row", lambda device: rows[2])
+    nback.main([])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows
+
+
+def test_rows_of_objects_say_what_is_wrong(nback, monkeypatch):
+    monkeypatch.setattr(nback, "render", lambda mesh, view, size: np.ones((size, size, 3), dtype=np.uint8))
+    assert nback.picture_row(pictures=1, rounds=1)["fault"] == "WRONG BY 1.0e+00 OF THE PIXELS"
+    monkeypatch.setattr(nback, "image_features", lambda images, network: np.ones((1, 4, 1280), np.float16))
+    assert nback.features_row(images=1, rounds=1)["fault"].startswith("WRONG BY")

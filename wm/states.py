@@ -3,6 +3,8 @@
 Beside each file lies `<path>.json`, sealed, with the file's sha256, the dimensions, units and attributes.
 """
 
+from __future__ import annotations
+
 __all__ = ["check_own", "load_states", "save_states", "states_info", "versions"]
 
 import hashlib
@@ -13,13 +15,15 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import h5py
 import numpy as np
 
 from . import __version__
 from .files import DamagedFile, WrongSchema, check_schema, parsing, read_json, seal, to_json, write_all
+
+if TYPE_CHECKING:  # machines that only train may lack it
+    import h5py
 
 SCHEMA = 1
 NUMBERS = "biufc"  # dtype kinds: bool, int, uint, float, complex
@@ -118,6 +122,8 @@ def _npy(path: Path, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _hdf5(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> bytes:
+    import h5py
+
     # Made in memory: HDF5 itself does not survive a full disk.
     with h5py.File("memory", "w", driver="core", backing_store=False) as file:
         file.attrs.update({key: json.dumps(value) for key, value in record.items() if key != "arrays"})
@@ -149,6 +155,8 @@ def _read_npy(file: BinaryIO, info: Mapping[str, Any], names: list[str]) -> dict
 
 
 def _read_hdf5(file: BinaryIO, info: Mapping[str, Any], names: list[str]) -> dict[str, np.ndarray]:
+    import h5py
+
     with h5py.File(file, "r") as opened:
         if set(opened) != set(info["arrays"]):
             raise ValueError("its arrays are not those that its sidecar describes")
@@ -163,6 +171,8 @@ def check_own(file: h5py.File, name: str) -> None:
 
     Raises ValueError for a link, a group, external storage, a virtual dataset, or a size beyond the file's.
     """
+    import h5py
+
     if not isinstance(link := file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is a {type(link).__name__}, which may show any file of this machine")
     if not isinstance(dataset := file[name], h5py.Dataset):

@@ -22,11 +22,12 @@ class Gallery:
 
     def __init__(self, tasks: Sequence[Classification], device: str = "cpu") -> None:
         self.task = max(tasks, key=lambda task: task.length)
-        pools = list(dict.fromkeys(task.pool for task in tasks))
+        own = [task.pool for task in tasks]  # asked once: a pool that is loaded again is another object
+        pools = list(dict.fromkeys(own))
         vectors = [torch.as_tensor(pool.vectors[:, : self.task.numbers]) for pool in pools]
         self.vectors = (torch.cat(vectors) if len(pools) > 1 else vectors[0]).to(device)
         starts = dict(zip(pools, [0, *torch.tensor([*map(len, vectors)]).cumsum(0).tolist()], strict=False))
-        self.starts = torch.tensor([starts[task.pool] for task in tasks], device=device)[:, None, None]
+        self.starts = torch.tensor([starts[pool] for pool in own], device=device)[:, None, None]
         self.ways = torch.arange(self.task.ways, device=device)
         time = torch.arange(self.task.length, device=device)
         self.asked = time >= self.task.support

@@ -1,0 +1,141 @@
+"""Scores of N-back networks: responders whose scores are known, and plain counts."""
+
+import numpy as np
+import pytest
+import torch
+
+from wm.nback import evaluate
+from wm.nback.evaluate import Evaluation, Exam, balanced, evaluated
+from wm.nback.families import config
+from wm.nback.material import Images
+from wm.nback.network import Trace, initial, layout, run
+from wm.nback.task import FEATURES, LAGS, TASKS, Sampler
+
+IDENTITY = np.arange(96) % 8
+LABELS = {"location": np.arange(96) // 8 % 4, "identity": IDENTITY, "category": IDENTITY // 4}
+IMAGES = Images(np.random.default_rng(0).random((96, 4, 5), dtype=np.float32), LABELS)
+
+
+def weights_of(configs):
+    flat = torch.stack([initial(each, str(k), 5) for k, each in enumerate(configs)])
+    return layout(configs[0], 5).views(flat)
+
+
+def settings(family="gru_mtmf", **changes):
+    return config(family, units=6, **changes)
+
+
+@pytest.fixture
+def responder(monkeypatch):
+    """Make all networks answer what a function of (images, tasks) gives, (network, trial, time)."""
+
+    def use(answer):
+        def respond(kind, weights, embedding, images, *, tasks):
+            logits = torch.nn.functional.one_hot(answer(images, tasks), 3).float()
+            return Trace(logits, logits, None, None, embedding)
+
+        monkeypatch.setattr(evaluate, "respond", respond)
+
+    return use
+
+
+def right_answers(images, tasks):
+    """What a perfect responder says, found from the labels alone."""
+    answers = torch.zeros_like(images)
+    for index in np.ndindex(*tasks.shape):
+        task = TASKS[tasks[index]]
+        seen = LABELS[task.feature][images[index].numpy()]
+        for time in range(task.lag, len(seen)):
+            answers[index][time] = 1 + int(seen[time] == seen[time - task.lag])
+    return answers
+
+
+def always(answer):
+    """Nothing where nothing can be compared, then always the same."""
+
+    def give(images, tasks):
+        lag = (tasks % len(LAGS) + 1)[..., None]
+        return torch.where(torch.arange(images.shape[-1]) >= lag, answer, 0)
+
+    return give
+
+
+def test_a_perfect_responder_has_all_right(responder):
+    responder(right_answers)
+    kinds = [settings(), settings("gru_stsf_2_identity")]
+    found = evaluated(kinds, weights_of(kinds), {"trained": IMAGES, "novel_angle": IMAGES}, trials=30)
+    assert found.splits == ("trained", "novel_angle")
+    assert (found.balanced[0] == 1).all() and (found.accuracy[0] == 1).all() and (found.by_step[0] == 1).all()
+    own = TASKS.index(next(each for each in TASKS if each.name == "2-back identity"))
+    assert (found.balanced[1, :, own] == 1).all()
+    assert np.isnan(np.delete(found.balanced[1], own, axis=1)).all()
+    for k in (0, 1):
+        assert found.scores(k) == {"trained": 1.0, "novel_angle": 1.0}
+
+
+@pytest.mark.parametrize("answer", [1, 2])
+def test_a_constant_responder_is_at_chance_and_its_accuracy_that_of_the_trials(responder, answer):
+    responder(always(answer))
+    kinds = [settings(match_probability=0.3)]
+    found = evaluated(kinds, weights_of(kinds), {"trained": IMAGES}, trials=400)
+    assert (found.balanced == 0.5).all()
+    for task in TASKS:
+        share = 0.3 if answer == 2 else 0.7
+        expected = (task.lag + share * (6 - task.lag)) / 6
+        assert found.accuracy[0, 0, task.place] == pytest.approx(expected, abs=0.03)
+        rows = found.by_step[0, 0, task.place]
+        assert (rows[: task.lag] == 1).all() and rows[task.lag :] == pytest.approx(share, abs=0.08)
+
+
+def test_a_responder_that_never_acts_is_wrong_wherever_it_should(responder):
+    responder(lambda images, tasks: torch.zeros_like(images))
+    kinds = [settings()]
+    found = evaluated(kinds, weights_of(kinds), {"trained": IMAGES}, trials=20)
+    assert (found.balanced == 0).all()
+    assert found.accuracy[0, 0] == pytest.approx([lag / 6 for _ in FEATURES for lag in LAGS])
+
+
+def test_counts_are_those_of_a_plain_loop():
+    kind = settings()
+    weights = weights_of([kind, kind])
+    exam = Exam(kind, IMAGES, TASKS, stream="mine", trials=20)
+    tasks = torch.arange(40).view(2, 20) % 9
+    trials = Sampler(LABELS).trials(exam.uniforms.expand(2, -1, -1), tasks)
+    answers = run(kind, weights, torch.from_numpy(IMAGES.features), trials.images, tasks).answers
+    expected = np.zeros((2, 6, 3, 3), dtype=int)
+    for k, b, t in np.ndindex(2, 20, 6):
+        expected[k, t, trials.targets[k, b, t], answers[k, b, t]] += 1
+    assert np.array_equal(exam.counts(weights, tasks).numpy(), expected)
+
+
+def test_balanced_accuracy_is_the_mean_of_what_there_is():
+    counts = np.array([[9, 1, 0], [5, 3, 2], [0, 1, 4]])
+    assert float(balanced(counts)) == pytest.approx((3 / 10 + 4 / 5) / 2)
+    counts[1] = 0
+    assert float(balanced(counts)) == pytest.approx(4 / 5)
+    counts[2] = 0
+    assert np.isnan(float(balanced(counts)))
+
+
+def test_a_test_is_the_same_for_all_and_whenever_it_is_taken():
+    kinds = [settings(), settings("gru_stmf_2")]
+    weights = weights_of([kinds[0], kinds[0]])
+    both = evaluated(kinds, weights, {"trained": IMAGES}, trials=25)
+    alone = evaluated(kinds[:1], {n: w[:1] for n, w in weights.items()}, {"trained": IMAGES}, trials=25)
+    assert np.array_equal(both.counts[0], alone.counts[0])
+    exams = [Exam(kinds[0], IMAGES, TASKS, stream=name, trials=25) for name in ("a", "a", "b")]
+    assert torch.equal(exams[0].uniforms, exams[1].uniforms)
+    assert not torch.equal(exams[0].uniforms, exams[2].uniforms)
+
+
+def test_a_record_holds_what_the_scores_are_made_of():
+    counts = np.zeros((1, 2, 9, 4, 3, 3), dtype=int)
+    counts[0, :, 4, :2, 0, 0] = 4
+    counts[0, :, 4, 2, 1, 1], counts[0, :, 4, 2, 1, 2], counts[0, :, 4, 3, 2, 2] = 3, 1, 2
+    found = Evaluation(("trained", "novel_angle"), counts)
+    record = found.record(0)
+    assert record["tasks"] == ["2-back identity"] and record["splits"] == ["trained", "novel_angle"]
+    assert record["confusion"] == [[[[8, 0, 0], [0, 3, 1], [0, 0, 2]]]] * 2
+    assert record["by_step"] == [[[1.0, 1.0, 0.75, 1.0]]] * 2
+    assert found.scores(0) == {"trained": 0.875, "novel_angle": 0.875}
+    assert found.accuracy[0, 0, 4] == pytest.approx(13 / 14)

@@ -1,0 +1,75 @@
+"""What can be had in N-back tasks without memory: how often each feature matches, and constant answers."""
+
+from __future__ import annotations
+
+__all__ = ["Constant", "balance", "constant_answers"]
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from .lures import label_arrays
+from .task import FEATURES, RESPONSES, TASKS, Task, Trials, executive
+
+if TYPE_CHECKING:  # training does without
+    import pandas as pd
+
+
+class Constant(NamedTuple):
+    """Share of right answers of who knows when to compare, and then always says the same."""
+
+    executive: float
+    """in executive steps"""
+    all_steps: float
+    """in all steps; no action is right in the first ones"""
+    balanced: float
+    """mean over matches and non-matches, as far as both occur"""
+
+
+def constant_answers(task: Task, match_probability: float, length: int = 6) -> dict[str, Constant]:
+    """What always `non-match` and always `match` reach, by answer.
+
+    With p = match_probability, non-match is right in 1 - p of the executive steps and in
+    (lag + (length - lag) (1 - p)) / length of all, match with p in place of 1 - p.
+    Raises ValueError for p outside 0 to 1, and where there are no executive steps.
+    """
+    if not 0 <= match_probability <= 1:
+        raise ValueError(f"match_probability must lie in 0 to 1, got {match_probability}")
+    asked = int(executive(task.lag, length).sum())
+    found = {}
+    for answer, right in zip(RESPONSES[1:], (1 - match_probability, match_probability), strict=True):
+        balanced = 0.5 if 0 < match_probability < 1 else right
+        found[answer] = Constant(right, (length - asked + asked * right) / length, balanced)
+    return found
+
+
+def balance(trials: Trials, labels: Mapping[str, np.ndarray | Tensor]) -> pd.DataFrame:
+    """How often each feature matches the image `lag` before, a row for each task and answer in `trials`.
+
+    labels: feature -> class of each image, (image,). Columns: task, answer, steps (how many), and the share
+    in which location, identity and category match. Who answers from another feature that matches in the
+    shares a of the matches and b of the non-matches is right in (a + 1 - b) / 2, balanced over both.
+    """
+    import pandas as pd
+
+    images, targets, tasks = (part.cpu().numpy() for part in trials)
+    length = images.shape[-1]
+    classes = {name: value[images].reshape(-1, length) for name, value in label_arrays(labels).items()}
+    rows = _rows(classes, targets.reshape(-1, length), tasks.reshape(-1))
+    return pd.DataFrame(rows, columns=["task", "answer", "steps", *FEATURES])
+
+
+def _rows(
+    classes: Mapping[str, np.ndarray], targets: np.ndarray, tasks: np.ndarray
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of the table; classes and targets (trial, time), tasks (trial,)."""
+    for place in np.unique(tasks):
+        task, trials = TASKS[place], tasks == place
+        answers = targets[trials, task.lag :]
+        same = {name: x[trials, task.lag :] == x[trials, : -task.lag] for name, x in classes.items()}
+        for answer in np.unique(answers):
+            steps = answers == answer
+            shares = (float(matches[steps].mean()) for matches in same.values())
+            yield task.name, RESPONSES[answer], int(steps.sum()), *shares

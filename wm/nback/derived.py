@@ -1,0 +1,117 @@
+"""Measurements of N-back networks that are shipped with them: `MEASURES`.
+
+`wm states nback networks` collects the scores of the saved networks, `wm states nback diets` trains networks
+of every family and keeps their scores and learning curves, but not their weights::
+
+    data_json/nback/networks.csv       a row for each network, split of the test images and task
+    data_json/nback/diets.csv          the same, of all families
+    data_json/nback/diets_curves.csv   a row for each network and recorded step: validation by split
+"""
+
+from __future__ import annotations
+
+__all__ = ["MEASURES", "SEEDS", "measure", "measure_diets", "rows_of"]
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import measured, paths
+from .campaign import Campaign, train_ensemble
+from .evaluate import balanced
+from .families import FAMILIES, NBackConfig, config, diet, family_name
+from .learner import MAY_DIFFER
+from .library import Trained, load_family, names
+from .material import SCORED, Material, material
+from .task import TASKS
+
+SEEDS = {True: 6, False: 3}
+"""networks of a family in `diets`: of all nine tasks, of fewer"""
+CURVE_EVERY = 200
+"""updates between two rows of the curves"""
+
+
+def rows_of(trained: Trained) -> Iterator[dict[str, Any]]:
+    """A row for each split and task that a network was tested on.
+
+    balanced: balanced accuracy in executive steps; match, non_match: share right of these; no_action: share
+    right of the other steps; all_steps: share right of all.
+    """
+    test = trained.record["test"]
+    about = {"family": trained.config.family, "network": trained.name, "seed": trained.seed}
+    for split, of_split in zip(test.get("splits", ()), test.get("confusion", ()), strict=True):
+        for task, confusion in zip(test["tasks"], of_split, strict=True):
+            counts = np.array(confusion)
+            with np.errstate(invalid="ignore"):
+                right = counts.diagonal() / counts.sum(axis=1)
+            shares = dict(zip(("no_action", "non_match", "match"), right, strict=True))
+            whole = {"balanced": float(balanced(counts)), "all_steps": counts.trace() / counts.sum()}
+            yield about | {"split": split, "task": task} | whole | shares
+
+
+def measure(families: Sequence[str] | None = None, *, device: str = "cpu") -> pd.DataFrame:
+    """Collect the scores of the saved networks of these families (default: all) in the table; returns rows.
+
+    device: not used. ValueError for an unknown family, or if nothing is saved.
+    """
+    wanted = [family_name(name) for name in families or FAMILIES if families or names(name)]
+    if not wanted:
+        raise ValueError(f"none is saved in {paths.data()}: train some with `wm train nback.gru_mtmf`")
+    options = {"device": "cpu", "families": families}
+    run = measured.Measuring("nback/networks", measure, wanted, known=FAMILIES, options=options)
+    rows = [row for family in wanted for each in load_family(family) for row in rows_of(each)]
+    table = pd.DataFrame(rows)
+    run.save({"networks": table})
+    return table
+
+
+def measure_diets(
+    families: Sequence[str] | None = None,
+    *,
+    device: str = "cpu",
+    material_of: Callable[[NBackConfig], Material] = material,
+    tf32: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Train networks of these families (default: all), those of a kind together; save scores and curves.
+
+    `SEEDS` networks of each. material_of: gives the material of a configuration. tf32: see `NBackLearner`.
+    changes: of all configurations. Returns the rows of the scores; ValueError for an unknown family.
+    """
+    wanted = [family_name(name) for name in families or FAMILIES]
+    options = {"device": device, "families": families, "tf32": tf32, "changes": changes}
+    run = measured.Measuring("nback/diets", measure_diets, wanted, known=FAMILIES, options=options)
+    rows, curves = [], []
+    configs = sorted((config(name, **(changes or {})) for name in wanted), key=_kind)
+    for _, group in groupby(configs, key=_kind):
+        pairs = [(each, str(k)) for each in group for k in range(SEEDS[diet(each) == TASKS])]
+        kinds, seeds = zip(*pairs, strict=True)
+        done = train_ensemble(kinds, seeds, material_of(kinds[0]), device=device, tf32=tf32)
+        rows += [row for each in done.networks for row in rows_of(each)]
+        curves += _curves(done)
+    table = pd.DataFrame(rows)
+    run.save({"diets": table, "diets_curves": pd.DataFrame(curves)})
+    return table
+
+
+def _kind(config: NBackConfig) -> str:
+    """What networks that are trained together have in common."""
+    return repr([value for name, value in asdict(config).items() if name not in MAY_DIFFER])
+
+
+def _curves(done: Campaign) -> Iterator[dict[str, Any]]:
+    names = ["loss", "accuracy", *(f"val_{name}_acc" for name in SCORED if f"val_{name}_acc" in done.history)]
+    for k, each in enumerate(done.networks):
+        about = {"family": each.config.family, "network": each.name, "seed": each.seed}
+        for place, step in enumerate(done.history["step"]):
+            if step % CURVE_EVERY == 0 or step == done.history["step"][-1]:
+                values = {name: done.history[name][place][k] for name in names}
+                yield about | {"step": step} | values
+
+
+MEASURES: dict[str, Callable[..., object]] = {"networks": measure, "diets": measure_diets}
+"""what `wm states nback` can measure, each called with `device` and `families`; alone the first"""

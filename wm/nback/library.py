@@ -1,0 +1,116 @@
+"""N-back networks, saved and new, ready to be shown trials."""
+
+from __future__ import annotations
+
+__all__ = ["Trained", "create_model", "load", "load_family", "names", "to_network"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import store
+from ..campaign import config_of, network_name, saved_names
+from ..text import nearest
+from .families import NBackConfig, family_name
+from .families import config as family_config
+from .network import Trace, initial, layout, run
+from .task import TASKS, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One network with its name, seed, weights and record (see `wm.nback.train`)."""
+
+    name: str
+    seed: str
+    config: NBackConfig
+    weights: dict[str, Tensor]
+    """parameters by name, with a leading network axis of one"""
+    record: dict[str, Any]
+
+    def run(
+        self, shown: np.ndarray | Tensor, task: str | Task | np.ndarray | Tensor, *,
+        learning: bool = False, **options,
+    ) -> Trace:  # fmt: skip
+        """Show trials; the trace has a leading network axis of one, its embedding a row for each image shown.
+
+        shown: features (trial, time, position, channel), or images (trial, time, height, width, 3) uint8,
+        which the backbone is shown first. task: "2-back identity", a `Task`, or places in `TASKS` (trial,).
+        learning: keep the graph of autograd; options: of `wm.nback.network.respond`.
+        Raises ValueError for an unknown task, what the backbone raises for images.
+        """
+        trials, time = shown.shape[:2]
+        flat = shown.reshape(trials * time, *shown.shape[2:])
+        if len(shown.shape) == 5:
+            flat = _features_of(self.config, np.asarray(flat))
+        features = torch.as_tensor(flat).to(self.weights["reduce.weight"])
+        images = torch.arange(trials * time, device=features.device).view(1, trials, time)
+        tasks = torch.as_tensor(_place(task), device=features.device).expand(1, trials)
+        with torch.set_grad_enabled(learning):
+            return run(self.config, self.weights, features, images, tasks, **options)
+
+
+def _place(task: str | Task | np.ndarray | Tensor) -> int | np.ndarray | Tensor:
+    if isinstance(task, Task):
+        return task.place
+    if not isinstance(task, str):
+        return task
+    known = {each.name: each.place for each in TASKS}
+    if task not in known:
+        raise ValueError(f"there is no task {task!r}: {nearest(task, known)}")
+    return known[task]
+
+
+def _features_of(config: NBackConfig, images: np.ndarray) -> np.ndarray:
+    from ..backbone import backbone  # needs what a machine that only trains may lack
+    from .features import image_features
+
+    return image_features(images, backbone(config.backbone), config.pool)
+
+
+def create_model(
+    kind: str | NBackConfig = "gru", seed: str | int = "0", *, channels: int | None = None, **changes
+) -> Trained:  # fmt: skip
+    """A network as its training finds it.
+
+    kind: rnn, gru, lstm, attention_rnn, attention_gru, attention_lstm, a family of `wm.nback.FAMILIES`, or a
+    configuration; changes: of its settings; channels: of the features, by default those of the backbone.
+    Raises ValueError for unknown names and wrong settings.
+    """
+    if isinstance(kind, str):
+        kind = family_config(kind, **changes)
+    elif changes:
+        raise ValueError(f"a configuration takes no changes ({', '.join(changes)}): use dataclasses.replace")
+    weights = layout(kind, channels).views(initial(kind, str(seed), channels)[None])
+    return Trained(network_name(kind, str(seed)), str(seed), kind, weights, {})
+
+
+def names(family: str | None = None) -> list[str]:
+    """Names of the saved N-back networks, of one family if given."""
+    return saved_names("nback", family and family_name(family))
+
+
+def load(name: str) -> Trained:
+    """Load a saved network, such as "gru_mtmf-00".
+
+    Raises `wm.store.UnknownNetwork` (with the nearest names), `DamagedFile`, `WrongSchema`.
+    """
+    network = store.load_network("nback", name)
+    config = config_of(network, NBackConfig, lags=tuple, features=tuple)
+    weights = {key: torch.from_numpy(each.astype(np.float32))[None] for key, each in network.weights.items()}
+    return Trained(name, network.record["seed"], config, weights, network.record)
+
+
+def load_family(family: str) -> list[Trained]:
+    """Saved networks of a family with its usual settings, or if none has them, all; raises as `load` does."""
+    found = [load(name) for name in names(family) or [f"{family_name(family)}-00"]]
+    return [each for each in found if each.config == family_config(family)] or found
+
+
+def to_network(trained: Trained, history: dict[str, list]) -> store.Network:
+    """A network as it is saved: weights in float16."""
+    weights = {key: value[0].cpu().numpy().astype(np.float16) for key, value in trained.weights.items()}
+    return store.Network("nback", trained.name, trained.record, weights, history)

@@ -1,0 +1,107 @@
+"""What networks are trained and tested on: features of images with their labels.
+
+    own = material(config("gru"))                       # of the shipped objects, computed once and kept
+    save_material("material.safetensors", own)          # to be trained on elsewhere
+
+Networks learn from `train` alone; `validation` is for the choice of a model, `test` for its scores.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SCORED", "Images", "Material", "load_material", "material", "save_material"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..checkpoint import load_checkpoint, save_checkpoint
+from .families import NBackConfig
+from .task import FEATURES
+
+SCORED = {
+    "trained": "trained", "novel_angle": "interpolating", "extrapolating": "extrapolating",
+    "novel_identity": "novel_identity",
+}  # fmt: skip
+"""name in scores -> split of the images (see `wm.nback.design`)"""
+
+
+class Images(NamedTuple):
+    """Images as networks have them."""
+
+    features: np.ndarray
+    """of a backbone, (image, position, channel), float16 or float32"""
+    labels: dict[str, np.ndarray]
+    """location, identity, category -> class of each image, (image,) int64"""
+
+    def of(self, rows: np.ndarray) -> Images:
+        """Some of them: rows (image,) bool, or numbers."""
+        return Images(self.features[rows], {name: each[rows] for name, each in self.labels.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Images for training, for the choice of a model, and for the final test."""
+
+    train: Images
+    validation: dict[str, Images]
+    """by the names in `SCORED`, or some of them"""
+    test: dict[str, Images]
+    """the same"""
+    record: dict[str, Any] = field(default_factory=dict)
+    """what made it, for the record of a network"""
+
+    def __post_init__(self) -> None:
+        for part in (self.train, *self.validation.values(), *self.test.values()):
+            _check(part, self.train.features.shape[1:])
+        if unknown := {*self.validation, *self.test} - {*SCORED}:
+            raise ValueError(f"splits are {', '.join(SCORED)}: got {', '.join(sorted(unknown))}")
+
+
+def _check(images: Images, shape: tuple[int, ...]) -> None:
+    features, labels = images
+    if features.ndim != 3 or features.shape[1:] != shape:
+        raise ValueError(f"features are (image, position, channel), of all parts alike: got {features.shape}")
+    if wrong := [name for name in FEATURES if np.shape(labels.get(name)) != features.shape[:1]]:
+        raise ValueError(f"each of {len(features)} images needs a label of {', '.join(wrong)}")
+
+
+def material(config: NBackConfig, *, weights: str | Path | None = None, device: str = "cpu") -> Material:
+    """The material of a configuration, of the shipped objects.
+
+    Features are computed where they are not kept from before (see `wm.nback.features`); weights: of the
+    backbone, by default those of its package. Raises what that raises.
+    """
+    from .features import features  # needs what a machine that only trains may lack
+    from .stimuli import stimulus_set
+
+    stimuli = stimulus_set(config.stimuli)
+    parts = {}
+    for part in ("train", "validation", "test"):
+        chosen = stimuli.part(part)
+        given = features(chosen, config.backbone, config.pool, weights=weights, device=device)
+        whole, split = Images(given, {name: chosen.labels(name) for name in FEATURES}), chosen.table.split
+        parts[part] = {name: whole.of((split == own).to_numpy()) for name, own in SCORED.items()}
+    record = stimuli.record() | {"backbone": config.backbone, "pool": config.pool}
+    return Material(parts["train"]["trained"], parts["validation"], parts["test"], record)
+
+
+def save_material(path: str | Path, own: Material) -> Path:
+    """Save it as one sealed file (`.safetensors`); return the path. Raises `wm.store.CannotWrite`."""
+    parts = {"validation": own.validation, "test": own.test}
+    state = {name: {split: tuple(each) for split, each in part.items()} for name, part in parts.items()}
+    return save_checkpoint(path, state | {"train": tuple(own.train), "record": own.record})
+
+
+def load_material(path: str | Path) -> Material:
+    """What `save_material` saved. Raises `wm.store.DamagedFile`."""
+    state = load_checkpoint(path, again="make it again with wm.nback.save_material")
+
+    def images(part: Mapping[str, tuple]) -> dict[str, Images]:
+        return {split: Images(*each) for split, each in part.items()}
+
+    return Material(
+        Images(*state["train"]), images(state["validation"]), images(state["test"]), state["record"]
+    )
