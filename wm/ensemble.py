@@ -72,7 +72,10 @@ class EnsembleLearner:
         raise NotImplementedError
 
     def losses(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of each network (network,), with its gradient, and other metrics (network,)."""
+        """Loss of each network (network,), with its gradient, and other metrics (network,).
+
+        A metric "loss" is reported instead of what is made small.
+        """
         raise NotImplementedError
 
     def update(self) -> dict[str, Tensor]:
@@ -92,7 +95,7 @@ class EnsembleLearner:
         loss, found = self.losses()
         (gradient,) = torch.autograd.grad(loss.sum(), self.flat)
         norm = gradient.norm(dim=1)
-        self._stepped(gradient, norm, loss.detach())
+        self._stepped(gradient, norm, found.pop("loss", loss).detach())
         found = {**found, "gradient_norm": norm}
         found = {name: torch.where(self.alive, each.detach(), 0) for name, each in found.items()}
         return {"loss": self.last.clone(), **found, "diverged": (~self.alive).to(loss.dtype)}

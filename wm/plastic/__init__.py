@@ -26,12 +26,12 @@ from .learner import PlasticLearner
 from .levels import levels
 from .library import Trained, load, load_family, names, untrained
 from .memory import Memory, fast_weights, squared_norms
-from .parameters import Layout, initial, layout, plastic_layers
+from .parameters import initial, layout, plastic_layers
 from .rates import Rates, knobs
 from .rules import RULES, Rule, Signal, Write
 
 __all__ = [
-    "FAMILIES", "PRESETS", "PUBLISHED_OPTIONS", "RULES", "TASKS", "Campaign", "Evaluation", "Layout",
+    "FAMILIES", "PRESETS", "PUBLISHED_OPTIONS", "RULES", "TASKS", "Campaign", "Evaluation",
     "Memory", "PlasticConfig", "PlasticLearner", "Rates", "Rule", "Signal", "Trace", "Trained", "Write",
     "config", "evaluated", "family_name", "fast_weights", "initial", "knobs", "layout", "levels", "load",
     "load_family", "make_task", "names", "plastic_layers", "run", "squared_norms", "test_episodes", "train",

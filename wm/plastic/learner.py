@@ -4,15 +4,14 @@ from __future__ import annotations
 
 __all__ = ["PlasticLearner", "costs", "same_kind"]
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..campaign import decayed
+from ..ensemble import EnsembleLearner
 from .batches import Batches, counted, draw_dropout, dropout_masks, dropout_places
 from .engine import run
 from .families import PlasticConfig, make_task
@@ -69,12 +68,12 @@ def costs(config: PlasticConfig, answers: Tensor, targets: Tensor) -> tuple[Tens
     return squared, squared.detach()
 
 
-class PlasticLearner:
+class PlasticLearner(EnsembleLearner):
     """One batch, one gradient, one AdamW step of every network per `update()`.
 
     config: one for all, or one for each seed; they may differ in `MAY_DIFFER`. window: of `wm.plastic.run`.
-    capture: make an update one graph of a GPU, the default there. Networks share nothing. A network whose
-    loss or gradient is not finite stays as it was before, and says so (metric `diverged`).
+    Networks share nothing. capture, and what happens to a network that diverges: see
+    `wm.ensemble.EnsembleLearner`.
     """
 
     def __init__(
@@ -87,28 +86,20 @@ class PlasticLearner:
         window: int | None = None,
         capture: bool | None = None,
     ) -> None:
-        self.configs = [config] * len(seeds) if isinstance(config, PlasticConfig) else list(config)
-        self.config, self.seeds, self.device = same_kind(self.configs), [str(seed) for seed in seeds], device
-        self.layout, self.window, self.step = layout(self.config), window, 0
-        first = torch.stack([initial(self._padded(k), seed) for k, seed in enumerate(self.seeds)])
-        self.flat = first.to(device, dtype).requires_grad_()
-        self.batches = Batches(self.configs, self.seeds, device=device)
-        self.knobs = knobs(self.configs, self.flat)
+        configs = [config] * len(seeds) if isinstance(config, PlasticConfig) else list(config)
+        longest, self.seeds, self.device = same_kind(configs), [str(seed) for seed in seeds], device
+        pairs = zip(configs, self.seeds, strict=True)
+        first = torch.stack([initial(_as_long(own, longest), seed) for own, seed in pairs])
+        super().__init__(configs, first.to(device, dtype), capture=capture)
+        self.config, self.layout, self.window = longest, layout(longest), window
+        self.batches = Batches(configs, self.seeds, device=device)
+        self.knobs = knobs(configs, self.flat)
         like = {"device": device, "dtype": dtype}
-        answers = self.config.loss == "answers"
-        self.counts = torch.as_tensor(counted(self.configs, answers=answers)).to(**like)
-        self.queries = torch.as_tensor(counted(self.configs, answers=True)).to(**like)
-        self.own = torch.as_tensor(counted(self.configs, answers=False)).to(**like)
-        self.alive = torch.ones(len(self.seeds), dtype=torch.bool, device=device)
-        self.last = torch.zeros(len(self.seeds), **like)
-        self.captured = torch.device(device).type == "cuda" if capture is None else capture
-        rate = self.config.learning_rate  # a captured graph needs it on its device
-        self.optimizer = torch.optim.AdamW(
-            [self.flat], lr=torch.tensor(rate, device=device) if self.captured else rate, fused=True,
-            weight_decay=self.config.weight_decay, capturable=self.captured,
-        )
+        answers = longest.loss == "answers"
+        self.counts = torch.as_tensor(counted(configs, answers=answers)).to(**like)
+        self.queries = torch.as_tensor(counted(configs, answers=True)).to(**like)
+        self.own = torch.as_tensor(counted(configs, answers=False)).to(**like)
         self._drawn, self._inputs, self._targets = self._room_for_dropout(), None, None
-        self._graph: Callable[[], dict[str, Tensor]] | None = None
 
     def weights(self) -> dict[str, Tensor]:
         """Named parameters (network, ...)."""
@@ -119,29 +110,46 @@ class PlasticLearner:
 
         loss per token that counts (nats or squared error); score of the answers (share right, or squared
         error); gradient_norm before the clip; rate, update_norm, clip_ratio: means over tokens; residual of
-        the fixed point; diverged: 1 from the step on where loss or gradient was not finite.
+        the fixed point; diverged: 1 from the step on where something was not finite.
         """
-        batch = self.batches.at(self.step)
-        if self._inputs is None:
-            self._inputs, self._targets = (torch.empty_like(part) for part in batch)
-        self._inputs.copy_(batch.inputs)
-        self._targets.copy_(batch.targets)
-        self._draw_dropout()
-        self._set_learning_rate()
-        found = self._replayed() if self.captured else self._computed()
-        self.step += 1
+        found = super().update()
         if self.captured and self.step % WATCHED == 0 and float(found["residual"].max()) > RESIDUAL:
             self.window, self._graph = 1, None
         return found
 
+    def prepare(self, step: int) -> None:
+        """Put the sequences of a step, and what dropout needs, where `losses` finds them."""
+        batch = self.batches.at(step)
+        if self._inputs is None:
+            self._inputs, self._targets = (torch.empty_like(part) for part in batch)
+        self._inputs.copy_(batch.inputs)
+        self._targets.copy_(batch.targets)
+        self._draw_dropout(step)
+
+    def losses(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """What each network makes small, and the metrics of the batch, (network,)."""
+        trace = run(
+            self.config, self.weights(), self._inputs, self.knobs, masks=self._masks(), window=self.window,
+            sweeps=FIXED_SWEEPS if self.captured else None,
+        )  # fmt: skip
+        cost, right = costs(self.config, trace.answers, self._targets)
+        means = _token_mean(cost, self.counts)
+        rates, own = trace.rates, self.own
+        found = {
+            "loss": means, "score": _token_mean(right, self.queries), "residual": trace.residual,
+            "rate": _token_mean(rates.rate, own), "update_norm": _token_mean(rates.norm, own),
+            "clip_ratio": _token_mean(rates.ratio, own),
+        }  # fmt: skip
+        return means * self.counts.sum(dim=1) if self.config.summed else means, found
+
     def masks(self) -> dict[str, Tensor] | None:
         """Dropout of the update that comes next (see `wm.plastic.bodies.Span`); None without."""
-        self._draw_dropout()
+        self._draw_dropout(self.step)
         return self._masks()
 
-    def _draw_dropout(self) -> None:
+    def _draw_dropout(self, step: int) -> None:
         if self._drawn is not None:
-            draw_dropout(self.config, self.batches.length, self.seeds, self.step, self._drawn)
+            draw_dropout(self.config, self.batches.length, self.seeds, step, self._drawn)
 
     def _masks(self) -> dict[str, Tensor] | None:
         if self._drawn is None:
@@ -155,69 +163,11 @@ class PlasticLearner:
         numbers = sum(torch.Size(shape).numel() for shape in places.values())
         return self.flat.new_empty(len(self.seeds), self.config.batch, numbers).detach()
 
-    def _computed(self) -> dict[str, Tensor]:
-        """Forward, backward, step: what a captured graph holds."""
-        trace = run(
-            self.config, self.weights(), self._inputs, self.knobs, masks=self._masks(), window=self.window,
-            sweeps=FIXED_SWEEPS if self.captured else None,
-        )  # fmt: skip
-        cost, right = costs(self.config, trace.answers, self._targets)
-        means = _token_mean(cost, self.counts)
-        sums = means * self.counts.sum(dim=1)
-        (gradient,) = torch.autograd.grad((sums if self.config.summed else means).sum(), self.flat)
-        norm = gradient.norm(dim=1)
-        self._stepped(gradient, norm, means.detach())
-        rates, own = trace.rates, self.own
-        found = {
-            "score": _token_mean(right, self.queries), "gradient_norm": norm, "residual": trace.residual,
-            "rate": _token_mean(rates.rate, own), "update_norm": _token_mean(rates.norm, own),
-            "clip_ratio": _token_mean(rates.ratio, own),
-        }  # fmt: skip
-        found = {name: torch.where(self.alive, each.detach(), 0) for name, each in found.items()}
-        return {"loss": self.last.clone(), **found, "diverged": (~self.alive).to(cost.dtype)}
-
-    @torch.no_grad()
-    def _stepped(self, gradient: Tensor, norm: Tensor, loss: Tensor) -> None:
-        """Clip, make the step, and undo it for networks that have diverged."""
-        self.alive.logical_and_(norm.isfinite() & loss.isfinite())
-        self.last.copy_(torch.where(self.alive, loss, self.last))
-        scale = ((self.config.clip_norm or math.inf) / (norm + 1e-6)).clamp(max=1)
-        before, alive = self.flat.clone(), self.alive[:, None]
-        self.flat.grad = torch.where(alive, gradient * scale[:, None], 0)
-        self.optimizer.step()
-        self.flat.copy_(torch.where(alive, self.flat, before))
-
-    def _set_learning_rate(self) -> None:
-        config, group = self.config, self.optimizer.param_groups[0]
-        rate = config.learning_rate * decayed(self.step, config.updates, config.decay)
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
-
     def _replayed(self) -> dict[str, Tensor]:
-        """The same as `_computed`, as one graph; the first call captures it."""
-        if self._graph is None:
-            if not self._settles():
-                self.window = 1
-            before = self.state_dict()
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                self._computed()
-            torch.cuda.current_stream().wait_stream(side)
-            self.load_state_dict(before)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-                found = self._computed()
-            self.load_state_dict(before)
-
-            def replay() -> dict[str, Tensor]:
-                graph.replay()
-                return found
-
-            self._graph = replay
-        return self._graph()
+        """As one graph; tokens one by one in it where its fixed sweeps are too few for the first batch."""
+        if self._graph is None and not self._settles():
+            self.window = 1
+        return super()._replayed()
 
     @torch.no_grad()
     def _settles(self) -> bool:
@@ -227,31 +177,6 @@ class PlasticLearner:
         trace = run(self.config, weights, self._inputs, self.knobs, **options)
         return bool((trace.residual <= RESIDUAL).all())
 
-    def state_dict(self) -> dict:
-        """Everything that the next update depends on."""
-        moments = self.optimizer.state.get(self.flat, {})
-        return {
-            "step": self.step, "parameters": self.flat.detach().clone(), "alive": self.alive.clone(),
-            "last": self.last.clone(), "moments": {name: value.clone() for name, value in moments.items()},
-        }  # fmt: skip
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from such a state."""
-        self.step = state["step"]
-        with torch.no_grad():
-            for own, name in ((self.flat, "parameters"), (self.alive, "alive"), (self.last, "last")):
-                own.copy_(state[name])
-            held = self.optimizer.state[self.flat]
-            for name, value in held.items():  # addresses stay: a captured graph knows them
-                value.copy_(state["moments"][name]) if state["moments"] else value.zero_()
-            for name, value in state["moments"].items():
-                if name not in held:
-                    held[name] = value.clone().to(self.device)
-
-    def _padded(self, k: int) -> PlasticConfig:
-        """The configuration of network k with room for the positions of the longest one."""
-        return self.configs[k] if self.configs[k] == self.config else _as_long(self.configs[k], self.config)
-
 
 def _token_mean(values: Tensor, counts: Tensor) -> Tensor:
     """Mean of values (network, trial, time) over trials and the tokens that count, (network,)."""
@@ -260,5 +185,7 @@ def _token_mean(values: Tensor, counts: Tensor) -> Tensor:
 
 
 def _as_long(config: PlasticConfig, longest: PlasticConfig) -> PlasticConfig:
-    """A configuration with the task of another: same names and shapes of parameters."""
+    """A configuration with room for the positions of the longest one: same names and shapes of parameters."""
+    if config == longest:
+        return config
     return replace(config, items=longest.items, delay=longest.delay, queries=longest.queries)

@@ -1,18 +1,15 @@
-"""Parameters of an ensemble of plastic networks: one tensor (network, parameter), with named views.
-
-One tensor makes the norm of a network's gradient, its clip and its AdamW step one operation each.
-"""
+"""Parameters of plastic networks: names, shapes and first values."""
 
 from __future__ import annotations
 
-__all__ = ["ALPHA_FIXED", "Layout", "initial", "layout", "plastic_layers"]
+__all__ = ["ALPHA_FIXED", "initial", "layout", "plastic_layers"]
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..ensemble import Layout
 from ..train import torch_generator
 from .families import RECURRENT, PlasticConfig, make_task
 from .fewshot.encoders import conv4_shapes
@@ -20,31 +17,6 @@ from .rules import RULES
 
 ALPHA_FIXED = 0.02
 """learning rate of all synapses where it is not learned, as published"""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Names and shapes of the parameters of one network, in their order."""
-
-    shapes: dict[str, tuple[int, ...]]
-
-    @property
-    def size(self) -> int:
-        """Number of parameters."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
-
-    def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """Named views (network, ...) of all parameters (network, parameter)."""
-        sizes = [math.prod(shape) for shape in self.shapes.values()]
-        parts = flat.split(sizes, dim=1)
-        return {
-            name: part.reshape(-1, *shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
-
-    def flat(self, weights: dict[str, Tensor]) -> Tensor:
-        """The inverse of `views`."""
-        return torch.cat([weights[name].flatten(1) for name in self.shapes], dim=1)
 
 
 def plastic_layers(config: PlasticConfig) -> dict[str, tuple[int, int]]:

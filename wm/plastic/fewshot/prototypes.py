@@ -24,8 +24,8 @@ from torch import Tensor
 
 from ... import paths, store
 from ...campaign import decayed
+from ...ensemble import Layout
 from ...train import numpy_generator, torch_generator
-from ..parameters import Layout
 from . import encoders
 from .gallery import Gallery
 from .pools import CHANNELS, SIDE, pool
