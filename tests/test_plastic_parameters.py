@@ -189,7 +189,7 @@ def test_learning_rates_start_at_random_or_are_fixed():
         ({"layers": 1.5}, "layers must be a whole number"), ({"updates": -1}, "at least 0"),
         ({"max_norm": math.inf}, "max_norm must be 0 or more and finite"),
         ({"dropout": 1.0}, "dropout must be from 0 to below 1"), ({"eta0": -0.1}, "eta0 must be from 0"),
-        ({"decay": 1.5}, "decay is a share of the updates"),
+        ({"decay": 1.5}, "decay must be from 0 to 1, got 1.5"),
         ({"body": "delta_net"}, "delta_net has no plastic layers"),
         ({"body": "rnn", "positions": False, "window": 3}, "only a transformer has a window or dropout"),
         ({"body": "lstm", "positions": False, "dropout": 0.1}, "only a transformer has a window or dropout"),

@@ -270,7 +270,7 @@ def test_a_record_of_another_kind_is_refused(tmp_path, monkeypatch):
     [
         ({"model": "lstm"}, "unknown model"), ({"process": "walk"}, "unknown process"),
         ({"context": 0}, "context must be a whole number"), ({"updates": -1}, "updates must be 0 or more"),
-        ({"batch": -1}, "batch must be 0 or more"), ({"decay": 2}, "decay is a share"),
+        ({"batch": -1}, "batch must be 0 or more"), ({"decay": 2}, "decay must be from 0 to 1, got 2"),
         ({"holding": ()}, "holding times must"), ({"symbols": 1}, "two symbols"),
     ],
 )  # fmt: skip

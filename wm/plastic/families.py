@@ -8,9 +8,9 @@ __all__ = [
     "make_task",
 ]  # fmt: skip
 
-import math
 from dataclasses import dataclass, replace
 
+from ..settings import check_choices, check_numbers, check_whole
 from ..text import nearest
 from .catalogue import (
     BODIES,
@@ -137,27 +137,18 @@ class PlasticConfig:
     """share of the updates, at the end, in which the learning rate falls to 0"""
 
     def __post_init__(self) -> None:
-        allowed = {
+        check_choices(self, {
             "family": FAMILIES, "task": (*TASKS, IMAGES), "body": BODIES, "rule": RULES, "alpha": ALPHAS,
             "alpha_start": STARTS, "loss": LOSSES, "plastic_blocks": BLOCKS, "dataset": DATASETS,
             "split": SPLITS, "encoder": ENCODERS,
-        }  # fmt: skip
-        for name, known in allowed.items():
-            if (given := getattr(self, name)) not in known:
-                raise ValueError(f"unknown {name} {given!r}: {nearest(str(given), known)}")
+        })  # fmt: skip
         counts = dict.fromkeys(("width", "layers", "heads", "feedforward", "batch", "dimension"), 1)
-        counts |= dict.fromkeys(("updates", "window", "auxiliary"), 0)
-        for name, least in counts.items():
-            if not isinstance(given := getattr(self, name), int) or given < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {given}")
-        for name in ("learning_rate", "weight_decay", "max_norm", "clip_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
-        for name in ("dropout", "eta0"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"decay is a share of the updates, from 0 to 1, got {self.decay}")
+        check_whole(self, counts | dict.fromkeys(("updates", "window", "auxiliary"), 0))
+        check_numbers(
+            self, ("learning_rate", "weight_decay", "max_norm", "clip_norm"), "0 or more and finite"
+        )
+        check_numbers(self, ("dropout", "eta0"), "from 0 to below 1")
+        check_numbers(self, ("decay",), "from 0 to 1")
         self._check_network()
         make_task(self)  # refuses what is no task
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "PUBLISHED_OPTIONS", "Family", "RingConfig", "config", "family_name"]
 
 import difflib
-import math
 from dataclasses import dataclass, field, replace
 
+from ..settings import check_numbers, check_whole
 from .network import NONLINEARITIES
 
 _HIGHEST = {"stable_proportion": 1, "gate_proportion": 0.9, "distractor_probability": 1, "shuffle_deg": 180}
@@ -74,16 +74,9 @@ class RingConfig:
             raise ValueError(
                 f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {self.nonlinearity!r}"
             )
-        for name, low in (("units", 4), ("exponent", 1), ("updates", 0), ("trials", 1), ("shuffle_deg", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, got {value}")
-        for name in ("noise", "l2", "activity", "stop_below_deg"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
-        for name in ("scale", "learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        check_whole(self, {"units": 4, "exponent": 1, "updates": 0, "trials": 1, "shuffle_deg": 0})
+        check_numbers(self, ("noise", "l2", "activity", "stop_below_deg"), "0 or more and finite")
+        check_numbers(self, ("scale", "learning_rate", "clip"), "above 0 and finite")
         for name, high in _HIGHEST.items():
             if not 0 <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie in [0, {high}], got {getattr(self, name)}")

@@ -13,9 +13,9 @@ __all__ = [
     "family_name",
 ]
 
-import math
 from dataclasses import dataclass, field, replace
 
+from ..settings import check_choices, check_numbers, check_whole
 from ..text import nearest
 from .lorenz import Recording
 from .task import Cycle, Scrambled
@@ -67,18 +67,12 @@ class SymbolicConfig:
     """training batches"""
 
     def __post_init__(self) -> None:
-        allowed = {"family": FAMILIES, "model": MODELS, "process": PROCESSES, "start": STARTS}
-        for name, known in allowed.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}: one of {', '.join(known)}")
-        for name in ("context", "layers", "heads", "d_model"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)}")
-        for name in ("updates", "mlp", "batch", "learning_rate", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"decay is a share of the updates, from 0 to 1, got {self.decay}")
+        check_choices(self, {"family": FAMILIES, "model": MODELS, "process": PROCESSES, "start": STARTS})
+        check_whole(self, dict.fromkeys(("context", "layers", "heads", "d_model"), 1))
+        check_numbers(
+            self, ("updates", "mlp", "batch", "learning_rate", "weight_decay"), "0 or more and finite"
+        )
+        check_numbers(self, ("decay",), "from 0 to 1")
         if self.start == "jax" and (self.model != "transformer" or self.mlp or self.norm or not self.tied):
             raise ValueError("start jax is that of a published transformer: no MLP, no norm, tied")
         Cycle(self.symbols, self.holding)  # refuses what is no cycle
