@@ -6,20 +6,23 @@ A configuration is a frozen dataclass with a `family`; its networks are `<family
 from __future__ import annotations
 
 __all__ = [
-    "Together", "check_seeds", "config_of", "decayed", "four_digits", "network_name", "own_history",
-    "refuse_to_replace", "saved_names", "settings_of", "training_command",
+    "Together", "admitted", "check_seeds", "config_of", "decayed", "four_digits", "network_name",
+    "own_history", "refuse_to_replace", "saved_names", "settings_of", "training_command",
 ]  # fmt: skip
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from . import store
+from .device import check_found
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,15 @@ class Together:
     def records(self) -> list[dict]:
         """Their records."""
         return [each.record for each in self.networks]
+
+    def save(self, to_network: Callable[[Any, dict[str, list]], store.Network]) -> None:
+        """Save each network, made to be saved with its own history, and a notebook to explore it."""
+        from . import explore_notebook  # needs what a machine that only trains may lack
+
+        for k, trained in enumerate(self.networks):
+            network = to_network(trained, own_history(self.history, k))
+            explore_notebook.write(store.save_network(network))
+            _log.info("saved %s/%s", network.system, network.name)
 
 
 def network_name(config: Any, seed: str) -> str:
@@ -84,6 +96,19 @@ def config_of(network: store.Network, kind: type[T], **changed: Callable[[Any], 
     config = kind(**(saved | {name: change(saved[name]) for name, change in changed.items()}))
     assert settings_of(config) == saved
     return config
+
+
+def admitted(system: str, config: Any, seeds: Sequence[str | int], *, device: str, keep: bool) -> list[str]:
+    """Seeds of networks to be trained, as strings, once nothing stands against it.
+
+    Raises ValueError as `check_seeds` does, for a device that is not there, and, to keep what is saved, as
+    `refuse_to_replace` does.
+    """
+    seeds = check_seeds(config, seeds)
+    check_found(device)
+    if keep:
+        refuse_to_replace(system, config, [network_name(config, seed) for seed in seeds])
+    return seeds
 
 
 def refuse_to_replace(system: str, config: Any, names: Sequence[str]) -> None:

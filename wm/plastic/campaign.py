@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Campaign", "train", "train_ensemble"]
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,17 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import store
 from ..campaign import (
     Together,
-    check_seeds,
+    admitted,
     network_name,
-    own_history,
-    refuse_to_replace,
     settings_of,
     training_command,
 )
-from ..device import check_found
 from ..train import environment, run
 from .evaluate import evaluated
 from .families import PlasticConfig, make_task
@@ -31,8 +26,6 @@ from .families import config as family_config
 from .learner import PlasticLearner
 from .library import Trained, to_network
 from .tasks import Task
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +59,11 @@ def train(
     `wm.train.run` raises.
     """
     config = family if isinstance(family, PlasticConfig) else family_config(family)
-    seeds = check_seeds(config, range(networks) if seeds is None else seeds)
-    check_found(device)
-    if save and not overwrite:
-        refuse_to_replace("plastic", config, [network_name(config, seed) for seed in seeds])
+    seeds = range(networks) if seeds is None else seeds
+    seeds = admitted("plastic", config, seeds, device=device, keep=save and not overwrite)
     done = train_ensemble([config] * len(seeds), seeds, device=device, checkpoint=checkpoint)
     if save:
-        from .. import explore_notebook  # needs what a machine that only trains may lack
-
-        for k, trained in enumerate(done.networks):
-            explore_notebook.write(store.save_network(to_network(trained, own_history(done.history, k))))
-            _log.info("saved plastic/%s", trained.name)
+        done.save(to_network)
     return done
 
 

@@ -14,14 +14,12 @@ import numpy as np
 
 from .. import store
 from ..campaign import (
-    check_seeds,
+    admitted,
     four_digits,
     network_name,
     own_history,
-    refuse_to_replace,
     training_command,
 )
-from ..device import check_found
 from ..train import environment, run, torch_generator
 from .evaluate import Errors, errors, task_of
 from .families import FAMILIES, RingConfig
@@ -54,10 +52,8 @@ def train(
     replaced, and what `wm.train.run` raises.
     """
     config = family if isinstance(family, RingConfig) else family_config(family)
-    seeds = check_seeds(config, range(networks) if seeds is None else seeds)
-    check_found(device)
-    if save and not overwrite:
-        refuse_to_replace("ring", config, [network_name(config, seed) for seed in seeds])
+    seeds = range(networks) if seeds is None else seeds
+    seeds = admitted("ring", config, seeds, device=device, keep=save and not overwrite)
     learner, history, start = RingLearner(config, seeds, device=device), {}, time.perf_counter()
     identity = asdict(config) | {
         "seeds": ",".join(seeds), "engine": learner.engine, "device": learner.device.type,

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 __all__ = ["Campaign", "measured_scores", "train"]
 
-import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from .. import store
 from ..campaign import (
     Together,
-    check_seeds,
+    admitted,
     network_name,
-    own_history,
-    refuse_to_replace,
     settings_of,
     training_command,
 )
-from ..device import check_found
 from ..train import environment, run
 from .evaluate import score, test_windows
 from .families import SymbolicConfig
@@ -30,8 +25,6 @@ from .learner import SymbolicLearner, frozen
 from .library import Trained, to_network
 from .lorenz import Recording
 from .task import Windows
-
-_log = logging.getLogger(__name__)
 
 
 class Campaign(Together):
@@ -57,10 +50,8 @@ def train(
     `wm.train.run` raises.
     """
     config = family if isinstance(family, SymbolicConfig) else family_config(family)
-    seeds = check_seeds(config, range(networks) if seeds is None else seeds)
-    check_found(device)
-    if save and not overwrite:
-        refuse_to_replace("symbolic", config, [network_name(config, seed) for seed in seeds])
+    seeds = range(networks) if seeds is None else seeds
+    seeds = admitted("symbolic", config, seeds, device=device, keep=save and not overwrite)
     learner, history, start = SymbolicLearner(config, seeds, device=device), {}, time.perf_counter()
     identity = settings_of(config) | {"seeds": ",".join(seeds), "device": learner.device}
     for _ in run(
@@ -75,11 +66,7 @@ def train(
     }
     done = Campaign(_finished(learner, effort), history)
     if save:
-        from .. import explore_notebook  # needs what a machine that only trains may lack
-
-        for k, trained in enumerate(done.networks):
-            explore_notebook.write(store.save_network(to_network(trained, own_history(history, k))))
-            _log.info("saved symbolic/%s", trained.name)
+        done.save(to_network)
     return done
 
 
