@@ -157,7 +157,7 @@ def draw_references(ax: Axes, rows: pd.DataFrame) -> None:
     ax.axhline(chance, **DASHED)
     line_label(ax, chance, "chance")
     ax.set_xticks(range(len(kinds)), kinds)
-    ax.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(0, 1))
+    ax.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(0, 1.04))
     ax.tick_params(axis="x", length=0)
 
 
