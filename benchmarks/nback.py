@@ -1,13 +1,14 @@
-"""Speed of the N-back system: rendering images and computing their features, against plain references.
+"""Speed of the N-back system: images, their features and training, against plain references.
 
-    python -m benchmarks.nback [--device cuda]
+    python -m benchmarks.nback [--device cuda] [--slow]
 
 `pictures`: views of objects, 96 pixels wide, that `wm.nback.render` makes per second; the reference draws one
 triangle after the other with numpy, all pixels of its rectangle at once, into a buffer of depths.
 `rendering`: images per second of a stimulus set, of which each object and view is drawn once; the reference
 draws it for each image. Both are always on the processor. `features`: images per second through the frozen
 network (`wm.nback.features`), against one batch of 64 after the other with all threads at each; all images of
-preset rich must take less than 3 minutes, on two cores.
+preset rich must take less than 3 minutes, on two cores. `training`, and with --slow `to_bars` and on a GPU
+`campaign`: see `benchmarks.nback_training`.
 
 Times are medians of warm rounds, in turns, in this process with the same number of threads. The ratios are of
 an otherwise idle machine. The last line is JSON, a list of rows.
@@ -15,7 +16,7 @@ an otherwise idle machine. The last line is JSON, a list of rows.
 
 from __future__ import annotations
 
-__all__ = ["features_row", "main", "picture_row", "plain_picture", "rendering_row", "rows"]
+__all__ = ["features_row", "main", "picture_row", "plain_picture", "rendering_row", "rows", "slow_rows"]
 
 import statistics
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from benchmarks import report
+from benchmarks import nback_training, report
 from benchmarks.report import fault, seconds
 from wm.backbone import backbone
 from wm.nback.design import VIEWS
@@ -144,13 +145,19 @@ def _row(name: str, speeds: dict[str, float], unit: str, wrong: str) -> dict:
 
 
 def rows(device: str = "cpu") -> list[dict]:
-    """All rows."""
-    return [picture_row(), rendering_row(), features_row(device)]
+    """All rows, but for the slow ones."""
+    return [picture_row(), rendering_row(), features_row(device), nback_training.training_row(device)]
+
+
+def slow_rows(device: str = "cpu") -> list[dict]:
+    """Those that train networks to the end."""
+    campaign = [nback_training.campaign_row(device)] if device == "cuda" else []
+    return [nback_training.to_bars_row(device), *campaign]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure all rows, print a table, and the rows as one line of JSON last."""
-    report.run("benchmarks.nback", __doc__, rows, arguments)
+    report.run("benchmarks.nback", __doc__, rows, arguments, slow=slow_rows)
 
 
 if __name__ == "__main__":

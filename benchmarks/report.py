@@ -50,16 +50,23 @@ def table(rows: list[dict]) -> str:
 
 
 def run(
-    module: str, about: str, measure: Callable[[str], list[dict]], arguments: Sequence[str] | None = None
-) -> None:
+    module: str, about: str, measure: Callable[[str], list[dict]], arguments: Sequence[str] | None = None,
+    *, slow: Callable[[str], list[dict]] | None = None,
+) -> None:  # fmt: skip
     """Measure all rows on the device that the command line asks for; print a table, then one line of JSON.
 
-    module: its name, for the help; about: its docstring. Exits if there is no such device.
+    module: its name, for the help; about: its docstring; slow: rows that take minutes each, only with --slow.
+    Exits if there is no such device.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about.splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    device = parser.parse_args(arguments).device
+    if slow:
+        parser.add_argument("--slow", action="store_true", help="rows that take minutes each, too")
+    given = parser.parse_args(arguments)
+    device = given.device
     if device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda was asked for, but this machine has no CUDA device")
     rows = measure(device)
+    if slow and given.slow:
+        rows = [*rows, *slow(device)]
     sys.stdout.write(table(rows) + "\n" + json.dumps(rows) + "\n")

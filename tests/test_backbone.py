@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from wm import backbone as module
-from wm.backbone import Backbone, backbone
-from wm.convnets import EfficientNetLite0, Pretrained, ResNet50
+from wm.backbone import Backbone, backbone, with_weights
+from wm.convnets import EfficientNetLite0, Pretrained, ResNet50, _Same
 from wm.files import DamagedFile, WrongSchema
 
 
@@ -367,3 +367,50 @@ def test_every_weight_is_of_the_file(lite):
     assert sum(weight.numel() for weight in lite.network.parameters()) == 4_652_008
     assert torch.equal(weights["blocks.15.bn2.running_var"], state["_blocks.15._bn2.running_var"])
     assert isinstance(lite.network, EfficientNetLite0)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups"), [(1, 1, 1), (1, 1, 4), (1, 2, 1), (3, 1, 4), (5, 2, 1)]
+)
+def test_convolutions_are_padded_as_in_tensorflow_and_not_where_nothing_is_to_be_padded(
+    kernel, stride, groups
+):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, 9, 14, generator=generator).contiguous(memory_format=torch.channels_last)
+    layer = _Same(4, 8, kernel, stride, groups=groups, bias=False)
+    layer.weight.data = torch.randn(layer.weight.shape, generator=generator)
+    sides = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (9, 14)]
+    (top, bottom), (left, right) = ((side // 2, side - side // 2) for side in sides)
+    padded = F.pad(x, (left, right, top, bottom))
+    assert torch.equal(layer(x), F.conv2d(padded, layer.weight, None, stride, groups=groups))
+
+
+# --- weights that were trained further
+
+
+def test_a_network_with_its_own_weights_is_the_same_network(lite):
+    same = with_weights("efficientnet_lite0", lite.network.state_dict())
+    for tap in ("map", "logits"):
+        assert np.array_equal(same.features(pictures(2), tap), lite.features(pictures(2), tap))
+    assert same.sha256 != lite.sha256 and len(same.sha256) == 64  # of the weights, not of a file
+    assert with_weights("efficientnet_lite0", lite.network.state_dict()).sha256 == same.sha256
+
+
+def test_weights_trained_further_are_copied_and_without_classes_have_no_logits(lite):
+    state = {key: value.clone() for key, value in lite.network.state_dict().items() if "fc." not in key}
+    state["conv_head.weight"] *= 2
+    other = with_weights("efficientnet_lite0", state)
+    state["conv_head.weight"] *= 0
+    assert np.isnan(other.features(pictures(1), "logits")).all()
+    assert np.isfinite(found := other.features(pictures(1))).all() and found.any()
+    assert not np.array_equal(found, lite.features(pictures(1)))
+    assert not any(weight.requires_grad for weight in other.network.parameters())
+
+
+def test_weights_trained_further_that_do_not_fit_are_refused(lite):
+    state = dict(lite.network.state_dict())
+    with pytest.raises(ValueError, match="there is no backbone 'efficientnet': did you mean"):
+        with_weights("efficientnet", state)
+    del state["bn1.bias"]
+    with pytest.raises(WrongSchema, match="weights of efficientnet_lite0: has no bn1.bias"):
+        with_weights("efficientnet_lite0", state)

@@ -1,5 +1,6 @@
 """The benchmarks: their rows say what was measured, and are printed whatever they say."""
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -142,6 +143,8 @@ def test_rows_of_objects_at_small_size(nback, monkeypatch, capsys):
     monkeypatch.setattr(nback, "picture_row", lambda: rows[0])
     monkeypatch.setattr(nback, "rendering_row", lambda: rows[1])
     monkeypatch.setattr(nback, "features_row", lambda device: rows[2])
+    rows.append(rows[2] | {"name": "training"})
+    monkeypatch.setattr(nback.nback_training, "training_row", lambda device: rows[3])
     nback.main([])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows
 
@@ -151,3 +154,56 @@ def test_rows_of_objects_say_what_is_wrong(nback, monkeypatch):
     assert nback.picture_row(pictures=1, rounds=1)["fault"] == "WRONG BY 1.0e+00 OF THE PIXELS"
     monkeypatch.setattr(nback, "image_features", lambda images, network: np.ones((1, 4, 1280), np.float16))
     assert nback.features_row(images=1, rounds=1)["fault"].startswith("WRONG BY")
+
+
+# --- training of N-back networks
+
+
+@pytest.fixture
+def training(monkeypatch):
+    return imported("nback_training", monkeypatch)
+
+
+def images_of_noise(training, many=64):
+    number = np.arange(many)
+    labels = {"location": number % 4, "identity": number // 8, "category": number // 32}
+    features = np.random.default_rng(0).random((many, 4, 5)).astype(np.float16)
+    return training.Images(features, labels)
+
+
+def test_training_row_at_small_size(training, tmp_path, monkeypatch):
+    monkeypatch.setenv("WM_RESULTS", str(tmp_path))
+    stimuli = training.stimulus_set("published", categories=("car", "chair"), draws=(1, 0, 0, 0))
+    few = stimuli.table[stimuli.table["view"] == 0].reset_index(drop=True)
+    few = dataclasses.replace(stimuli, table=few)
+    monkeypatch.setattr(training, "PLAIN_BATCH", {"cpu": 1})
+    row = training.training_row(stimuli=few, rounds=1, batch=2)
+    assert row["name"] == "training" and row["ratio"] == row["ours"] / row["reference"] > 0
+    assert row["fault"] in ("", "BELOW THE FLOOR")
+    monkeypatch.setattr(training, "TOLERANCE", 0)
+    assert training.training_row(stimuli=few, rounds=1, batch=2)["fault"].startswith("WRONG BY")
+
+
+def test_slow_rows_at_small_size(training, nback, monkeypatch, capsys):
+    images = images_of_noise(training)
+    held = dict.fromkeys(("trained", "novel_angle"), images)
+    own = training.Material(images, held, held)
+    small = {"units": 3, "batch": 2, "updates": 2}
+    row = training.to_bars_row(settings=training.config("gru", **small), own=own)
+    assert row["fault"] == "BARS NOT REACHED" and row["reference"] == 600 and "2 updates" in row["unit"]
+    monkeypatch.setattr(training, "BARS", {"val_trained_acc": 0.0, "val_novel_angle_acc": 0.0})
+    row = training.to_bars_row(settings=training.config("gru", **small), own=own)
+    assert row["fault"] == "" and "1 updates" in row["unit"]
+    campaign = training.campaign_row("cpu", own=own, **small)
+    assert campaign["unit"].startswith("s for 117 networks") and campaign["ratio"] == 900 / campaign["ours"]
+    monkeypatch.setattr(training, "CAMPAIGN_LIMIT_S", 0.0)
+    assert training.campaign_row("cpu", own=own, seeds=("0",), **small)["fault"] == "OVER 0 s"
+
+    monkeypatch.setattr(nback, "rows", lambda device: [row])
+    monkeypatch.setattr(nback.nback_training, "to_bars_row", lambda device: row | {"name": device})
+    monkeypatch.setattr(nback.nback_training, "campaign_row", lambda device: campaign)
+    assert nback.slow_rows("cpu") == [row | {"name": "cpu"}]
+    assert nback.slow_rows("cuda") == [row | {"name": "cuda"}, campaign]
+    for words, rows in (([], [row]), (["--slow"], [row, row | {"name": "cpu"}])):
+        nback.report.run("x", "About.", nback.rows, words, slow=nback.slow_rows)
+        assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows

@@ -159,7 +159,7 @@ def test_images_are_shown_to_the_backbone_first(monkeypatch):
         asked.append((shown.shape, shown.dtype, network, pool))
         return np.ones((len(shown), 4, 1280), dtype=np.float16)
 
-    monkeypatch.setattr(backbone, "backbone", lambda name: name)
+    monkeypatch.setattr(backbone, "backbone", lambda name, **_: name)
     monkeypatch.setattr(features, "image_features", image_features)
     model = nback.create_model("gru", units=4)
     trace = model.run(np.zeros((2, 6, 224, 224, 3), dtype=np.uint8), "1-back location")

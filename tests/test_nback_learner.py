@@ -250,7 +250,9 @@ def test_validation_is_what_the_weights_answer_then():
 
 @pytest.mark.parametrize("readable", [True, False])
 def test_a_planted_task_is_learned_and_one_that_cannot_be_seen_is_not(readable):
-    kind = config("gru_stsf_1_category", units=48, batch=64, updates=300, length=4, learning_rate=0.01)
+    kind = config(
+        "gru_stsf_1_category", units=48, channels=48, batch=64, updates=300, length=4, learning_rate=0.01
+    )
     own = material(readable=readable)
     other = replace(kind, family="gru_stsf_1_location", features=("location",))
     ours = learner([kind, other], ["0", "0"], own)

@@ -17,7 +17,7 @@ KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def settings(architecture="gru", **changes):
-    return config(f"{architecture}_mtmf", **({"units": 8, "length": 5} | changes))
+    return config(f"{architecture}_mtmf", **({"units": 8, "channels": 3, "length": 5} | changes))
 
 
 def ensemble(kind, networks=3):
@@ -39,9 +39,9 @@ def close(found, expected, tolerance=1e-6):
 
 def loaded(kind, weights, k):
     """Layers of torch.nn with the weights of network k."""
-    units, told = kind.units, kind.task_vector
-    positions = weights["join.weight"].shape[2] // units
-    reduce, join = nn.Linear(CHANNELS, units), nn.Linear(positions * units + told, units)
+    units, told, left = kind.units, kind.task_vector, kind.channels or kind.units
+    positions = (weights["join.weight"].shape[2] - told) // left
+    reduce, join = nn.Linear(CHANNELS, left), nn.Linear(positions * left + told, units)
     norm, answer = nn.LayerNorm(units), nn.Linear(units, 3)
     recurrent = KINDS[kind.architecture](units, units, kind.layers, batch_first=True)
     named = {"reduce": reduce, "join": join, "norm": norm, "answer": answer}
@@ -57,7 +57,9 @@ def loaded(kind, weights, k):
 
 
 @pytest.mark.parametrize("architecture", KINDS)
-@pytest.mark.parametrize("changes", [{}, {"layers": 2}, {"pool": "gap"}, {"pool": "flatten"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"layers": 2}, {"channels": 0}, {"pool": "gap"}, {"pool": "flatten"}], ids=str
+)
 def test_a_network_is_that_of_torch(architecture, changes):
     kind = settings(architecture, **changes)
     weights, features, images, tasks = ensemble(kind)

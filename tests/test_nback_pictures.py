@@ -11,6 +11,7 @@ from wm.nback.pictures import (
     SPLIT_LOOKS,
     draw_key,
     draw_places,
+    draw_responses,
     draw_sheet,
     draw_trial,
     example_trial,
@@ -113,3 +114,15 @@ def test_wrong_answers_are_told_in_words_or_signs(few, ax):
     for wrong in ({"targets": np.zeros(2)}, {"targets": np.zeros(3), "answers": np.zeros(4)}):
         with pytest.raises(ValueError, match="3 images need as many targets, and as many answers if there"):
             draw_trial(ax, images, task, **wrong)
+
+
+def test_the_beginning_of_a_trial_can_be_shown(few, ax):
+    images, targets = example_trial(few.part("test"), Task("location", 3))
+    draw_trial(ax, images[:2], Task("location", 3), targets[:2])
+    assert len(drawn(ax).images) == 2 and texts(ax)[:2] == ["no action"] * 2 and not ax.patches
+
+
+def test_signs_of_responses_are_explained(ax):
+    draw_responses(ax)
+    said = texts(drawn(ax))
+    assert said == ["–", "no action: nothing to compare yet", "≠", "non-match", "=", "match"]

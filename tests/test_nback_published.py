@@ -171,7 +171,6 @@ def test_learning_rate_falls_from_the_first_milestone_that_does_something(change
         ),
         ({"use_real_stimuli": False}, "use_real_stimuli: False cannot be had: objects are real"),
         ({"classifier_layers": [64]}, r"classifier_layers: \[64\] cannot be had: the answer is a linear"),
-        ({"freeze_backbone": False}, "the backbone cannot be trained"),
         ({"hidden_size": 2.5}, "hidden_size must be a whole number, got 2.5"),
         ({"num_layers": True}, "num_layers must be a whole number, got True"),
         ({"lr": "fast"}, "lr must be a number, got 'fast'"),

@@ -10,12 +10,12 @@
 There are never random weights: what is missing or does not fit is an error.
 """
 
-__all__ = ["SIZE", "Backbone", "backbone"]
+__all__ = ["SIZE", "Backbone", "backbone", "with_weights"]
 
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -167,11 +167,40 @@ def backbone(
     digest = hashlib.sha256(content).hexdigest()
     if weights is None and not digest.startswith(kind.digest):
         raise DamagedFile(path, f"sha256 is {digest}, not {kind.digest}", remedy)
+    return _made(name, path, digest, _state(path, content, remedy), device)
+
+
+def with_weights(name: str, state: Mapping[str, Tensor], *, device: str = "cpu") -> Backbone:
+    """A network with weights that were trained further, its `sha256` being theirs.
+
+    state: as `backbone(name).network.state_dict()` has it, in float32. The classes of ImageNet, `fc`, may be
+    left out; `logits` are then NaN. A network without gradients, which has copies of the weights; to train
+    one, see `wm.nback.finetune`.
+    Raises ValueError for an unknown name or device, `WrongSchema` naming the first key or shape that does not
+    fit.
+    """
+    if name not in _KINDS:
+        raise ValueError(f"there is no backbone {name!r}: {nearest(name, _KINDS)}")
+    check_found(device)
+    state = {key: value.detach().clone() for key, value in state.items()}
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(key.encode() + state[key].cpu().contiguous().numpy().tobytes())
+    for key, value in _empty(name).fc.state_dict().items():
+        state.setdefault(f"fc.{key}", torch.full(value.shape, torch.nan))
+    return _made(name, Path(f"weights of {name}"), digest.hexdigest(), state, device)
+
+
+def _empty(name: str) -> Pretrained:
     with torch.device("meta"):  # shapes alone: there is nothing random that could stay
-        network = kind.network()
-    network.load_state_dict(_fitting(path, _state(path, content, remedy), network), assign=True)
+        return _KINDS[name].network()
+
+
+def _made(name: str, path: Path, digest: str, state: Mapping[str, Tensor], device: str) -> Backbone:
+    network = _empty(name)
+    network.load_state_dict(_fitting(path, state, network), assign=True)
     network.requires_grad_(False).eval()
-    return Backbone(name, kind.title, digest, network.to(device, memory_format=torch.channels_last))
+    return Backbone(name, _KINDS[name].title, digest, network.to(device, memory_format=torch.channels_last))
 
 
 def _state(path: Path, content: bytes, remedy: str) -> dict[str, Tensor]:
@@ -187,7 +216,7 @@ def _state(path: Path, content: bytes, remedy: str) -> dict[str, Tensor]:
     return state
 
 
-def _fitting(path: Path, state: dict[str, Tensor], network: Pretrained) -> dict[str, Tensor]:
+def _fitting(path: Path, state: Mapping[str, Tensor], network: Pretrained) -> dict[str, Tensor]:
     """The state with the network's names, all of them and no other, in its types."""
     wanted = {key: value for key, value in network.state_dict().items() if not key.endswith(_COUNTS)}
     names = {re.sub(r"(^|\.)_", r"\1", key): key for key in state if not key.endswith(_COUNTS)}

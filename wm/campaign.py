@@ -47,12 +47,16 @@ class Together:
 
     def save(self, to_network: Callable[[Any, dict[str, list]], store.Network]) -> None:
         """Save each network, made to be saved with its own history, and a notebook to explore it."""
-        from . import explore_notebook  # needs what a machine that only trains may lack
-
         for k, trained in enumerate(self.networks):
             network = to_network(trained, own_history(self.history, k))
-            explore_notebook.write(store.save_network(network))
+            place = store.save_network(network)
             _log.info("saved %s/%s", network.system, network.name)
+            try:
+                from .explore_notebook import write
+            except ImportError as error:  # a machine that only trains may lack what it needs
+                _log.warning("no notebook to explore it (`wm explore` writes it): %s", error)
+            else:
+                write(place)
 
 
 def network_name(config: Any, seed: str) -> str:

@@ -75,6 +75,8 @@ class _Same(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
+        if kernel == stride == 1:  # nothing to pad, and no copy of the map
+            return F.conv2d(x, self.weight, groups=self.groups)
         height, width = (max(kernel - 1 - (size - 1) % stride, 0) for size in x.shape[2:])
         padded = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         return F.conv2d(padded, self.weight, None, self.stride, groups=self.groups)

@@ -124,12 +124,14 @@ def film(animation: Animation, fps: int = 12) -> Any:
 
 
 def explorer(
-    views: Mapping[str, View], kind: type, networks: Sequence[str], network: str, **settings: Any
-) -> Any:
+    views: Mapping[str, View], kind: type, networks: Sequence[str], network: str, *,
+    above: Callable[[Mapping[str, ipywidgets.Widget]], ipywidgets.Widget] | None = None, **settings: Any,
+) -> Any:  # fmt: skip
     """Widgets: one of the views of one of the networks, with a control for each setting of the dataclass.
 
-    A change of anything redraws the view; an error is told in its place. Under the strict notebook runner
-    (`WM_RUN`), where nobody can move a slider, it is `still`.
+    A change of anything redraws the view; an error is told in its place. above: makes a widget, of the
+    controls by setting, that comes before everything, such as one that sets them. Under the strict notebook
+    runner (`WM_RUN`), where nobody can move a slider, it is `still`.
     """
     start = made(kind, settings)
     if os.environ.get("WM_RUN"):
@@ -151,7 +153,8 @@ def explorer(
         control.observe(redraw, "value")
     redraw()
     side = widgets.VBox([chosen["network"], *own.values()], layout={"min_width": "310px"})
-    return widgets.VBox([chosen["view"], widgets.HBox([side, output])])
+    top = [above(own)] if above else []
+    return widgets.VBox([*top, chosen["view"], widgets.HBox([side, output])])
 
 
 def controls(kind: type, values: Any) -> dict[str, ipywidgets.Widget]:

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 __all__ = ["Campaign", "train", "train_ensemble"]
 
-import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import store
 from ..campaign import (
     Together,
-    check_seeds,
+    admitted,
     network_name,
-    own_history,
-    refuse_to_replace,
     settings_of,
     training_command,
 )
-from ..device import check_found
 from ..train import environment, run
 from .evaluate import TEST_TRIALS, Evaluation, evaluated
 from .families import NBackConfig
 from .families import config as family_config
-from .learner import NBackLearner
-from .library import Trained, to_network
-from .material import Material
+from .learner import NBackLearner, same_kind
+from .library import Trained, as_saved, to_network
+from .material import Images, Material
 from .material import material as material_of
-
-_log = logging.getLogger(__name__)
+from .senses import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,27 +49,31 @@ def train(
     overwrite: bool = False,
     material: Material | None = None,
     tf32: bool = False,
+    weights: str | Path | None = None,
 ) -> Campaign:
     """Train an ensemble of N-back networks, test it, and save each network as `<family>-<seed>`.
 
     family: name, or a configuration (`nback.config("gru", updates=500)`). seeds: by default "0", "1", ...
     checkpoint: folder from which an interrupted run goes on. overwrite: replace saved networks of these names
     even if their settings differ. material: by default that of the shipped objects. tf32: see `NBackLearner`.
+    weights: of the backbone, by default those of its package; not with a material of features.
+    With `freeze_backbone=False` one network at a time, with its backbone (see `wm.nback.finetune`).
     Scores are those of the weights as saved, in float16. Raises ValueError for unknown families, no or
     repeated seeds, or networks that would be replaced, what `wm.nback.material` and `wm.train.run` raise.
     """
     config = family if isinstance(family, NBackConfig) else family_config(family)
-    seeds = check_seeds(config, range(networks) if seeds is None else seeds)
-    check_found(device)
-    if save and not overwrite:
-        refuse_to_replace("nback", config, [network_name(config, seed) for seed in seeds])
-    own = material_of(config, device=device) if material is None else material
+    seeds = range(networks) if seeds is None else seeds
+    seeds = admitted("nback", config, seeds, device=device, keep=save and not overwrite)
+    same_kind([config] * len(seeds))
+    if weights is not None and material is not None and config.freeze_backbone:
+        raise ValueError("features are given: they are of the backbone that made them, leave `weights` out")
+    own = material_of(config, weights=weights, device=device) if material is None else material
     options = {"device": device, "checkpoint": checkpoint, "tf32": tf32}
+    if not config.freeze_backbone:
+        options["weights"] = weights
     done = train_ensemble([config] * len(seeds), seeds, own, **options)
     if save:
-        for k, trained in enumerate(done.networks):
-            store.save_network(to_network(trained, own_history(done.history, k)))
-            _log.info("saved nback/%s", trained.name)
+        done.save(to_network)
     return done
 
 
@@ -88,15 +86,17 @@ def train_ensemble(
     checkpoint: Path | None = None,
     tf32: bool = False,
     trials: int = TEST_TRIALS,
+    weights: str | Path | None = None,
 ) -> Campaign:
     """Train networks of several settings together, a seed each, and test them; nothing is saved.
 
     The settings may differ as `wm.nback.NBackLearner` allows. trials: of each task in the test. A network
-    that diverged has no scores.
+    that diverged has no scores. weights: of the backbone, if it is to be trained.
     """
-    learner = NBackLearner(configs, seeds, material, device=device, tf32=tf32)
+    learner = _learner(configs, seeds, material, weights, device=device, tf32=tf32)
     history, start = {}, time.perf_counter()
     identity = {"seeds": ",".join(learner.seeds), "device": device, "tf32": tf32, "material": material.record}
+    identity |= learner.record
     identity |= {str(k): settings_of(config) for k, config in enumerate(configs)}
     for _ in run(
         learner, learner.config.updates, checkpoint=checkpoint, config=identity, history=history,
@@ -105,12 +105,34 @@ def train_ensemble(
         pass
     effort = environment(device) | {
         "seconds": round(time.perf_counter() - start, 1), "networks_at_once": len(seeds),
-        "updates": learner.step, "tf32": tf32,
+        "updates": learner.step, "tf32": tf32, **learner.record,
     }  # fmt: skip
-    whole = {name: value.detach().half().float() for name, value in learner.weights().items()}  # as saved
-    evaluation = evaluated(learner.configs, whole, material.test, trials=trials)
+    whole = {name: value.float() for name, value in as_saved(learner.whole()).items()}
+    evaluation = evaluated(learner.configs, whole, _test(learner.config, whole, material), trials=trials)
     about = {"training": effort, "material": material.record}
     return Campaign(_finished(learner, whole, evaluation, about), history, evaluation)
+
+
+def _learner(
+    configs: Sequence[NBackConfig], seeds: Sequence[str], material: Material, weights: str | Path | None,
+    **options,
+) -> NBackLearner:  # fmt: skip
+    if same_kind(configs).freeze_backbone:
+        if weights is not None:
+            raise ValueError("the backbone is not trained: features are of the one that made them")
+        return NBackLearner(configs, seeds, material, **options)
+    from .finetune import FineTuner  # needs what a machine that only trains may lack
+
+    return FineTuner(configs, seeds, material, weights=weights, **options)
+
+
+def _test(config: NBackConfig, weights: Weights, material: Material) -> Mapping[str, Images]:
+    """Images of the test as networks have them: those that see for themselves, with their own backbone."""
+    if config.freeze_backbone:
+        return material.test
+    from .finetune import own_backbone, seen
+
+    return seen(material.test, own_backbone(config, weights), config.pool)
 
 
 def _finished(

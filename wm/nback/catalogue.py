@@ -49,7 +49,8 @@ def catalogue() -> dict[str, Family]:
 
 
 def _of(architecture: str) -> dict[str, Family]:
-    title, own = _TITLES[architecture], {"architecture": architecture, "units": UNITS[architecture]}
+    title, units = _TITLES[architecture], UNITS[architecture]
+    own = {"architecture": architecture, "units": units, "channels": units // POOLS["grid2"]}
     found = {f"{architecture}_mtmf": Family(f"{title}, nine tasks", architecture, 1, own | _ALL)}
     for lag in LAGS:
         settings = own | {"lags": (lag,), "features": FEATURES}
@@ -60,7 +61,7 @@ def _of(architecture: str) -> dict[str, Family]:
             name = f"{architecture}_stsf_{lag}_{feature}"
             found[name] = Family(f"{title}, {lag}-back {feature}", settings=settings)
     found[f"attention_{architecture}_mtmf"] = Family(
-        f"{title} with attention, nine tasks", f"attention_{architecture}",
+        f"{title} with attention, nine tasks", f"attention_{architecture}", int(architecture == "gru"),
         settings=own | _ALL | {"attention": "spatial"},
     )  # fmt: skip
     found[f"published_{architecture}_mtmf"] = Family(

@@ -1,8 +1,8 @@
-"""`wm nback COMMAND`: the objects, stimulus sets made of them, and features of their images."""
+"""`wm nback COMMAND`: the objects, stimulus sets made of them, features of their images; training."""
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS", "Download", "Features", "Organize", "Placeholder", "Stimuli", "Verify"]
+__all__ = ["COMMANDS", "Download", "Features", "Organize", "Placeholder", "Stimuli", "Train", "Verify"]
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from .. import paths
 from ..arguments import UsageError, check_device, say
 from .objects import CATEGORIES, Library, library
+from .run_commands import Train
 
 if TYPE_CHECKING:
     from .stimuli import StimulusSet
@@ -273,4 +274,5 @@ def _save_images(stimuli: StimulusSet, folder: Path) -> None:
 COMMANDS = {
     "objects organize": Organize, "objects download-hf": Download, "objects placeholder": Placeholder,
     "objects verify": Verify, "stimuli": Stimuli, "features": Features,
+    "train": Train,
 }  # fmt: skip

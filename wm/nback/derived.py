@@ -6,6 +6,9 @@ of every family and keeps their scores and learning curves, but not their weight
     data_json/nback/networks.csv       a row for each network, split of the test images and task
     data_json/nback/diets.csv          the same, of all families
     data_json/nback/diets_curves.csv   a row for each network and recorded step: validation by split
+    data_json/nback/diets_attention.csv    where networks with spatial attention look, by split and task
+
+`wm states nback embedding` is in `wm.nback.visual`: what can be read from features without a network.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ import numpy as np
 import pandas as pd
 
 from .. import measured, paths
+from .attention import attention_rows
 from .campaign import Campaign, train_ensemble
 from .evaluate import balanced
 from .families import FAMILIES, NBackConfig, config, diet, family_name
+from .hidden import measure_hidden
 from .learner import MAY_DIFFER
 from .library import Trained, load_family, names
 from .material import SCORED, Material, material
-from .task import TASKS
+from .task import RESPONSES, TASKS
+from .visual import measure_embedding
 
 SEEDS = {True: 6, False: 3}
 """networks of a family in `diets`: of all nine tasks, of fewer"""
@@ -39,18 +45,32 @@ def rows_of(trained: Trained) -> Iterator[dict[str, Any]]:
     """A row for each split and task that a network was tested on.
 
     balanced: balanced accuracy in executive steps; match, non_match: share right of these; no_action: share
-    right of the other steps; all_steps: share right of all.
+    right of the other steps; all_steps: share right of all. match_as_non_match, ...: share of one answer that
+    was answered as another. step_1, ...: share right at each step.
     """
     test = trained.record["test"]
     about = {"family": trained.config.family, "network": trained.name, "seed": trained.seed}
-    for split, of_split in zip(test.get("splits", ()), test.get("confusion", ()), strict=True):
-        for task, confusion in zip(test["tasks"], of_split, strict=True):
+    parts = (test.get(name, ()) for name in ("splits", "confusion", "by_step"))
+    for split, confusions, steps in zip(*parts, strict=True):
+        for task, confusion, of_step in zip(test["tasks"], confusions, steps, strict=True):
             counts = np.array(confusion)
-            with np.errstate(invalid="ignore"):
-                right = counts.diagonal() / counts.sum(axis=1)
-            shares = dict(zip(("no_action", "non_match", "match"), right, strict=True))
             whole = {"balanced": float(balanced(counts)), "all_steps": counts.trace() / counts.sum()}
-            yield about | {"split": split, "task": task} | whole | shares
+            by_step = {f"step_{number}": share for number, share in enumerate(of_step, 1)}
+            yield about | {"split": split, "task": task} | whole | _answers(counts) | by_step
+
+
+def _answers(counts: np.ndarray) -> dict[str, float]:
+    """Shares of each right answer: first what is answered rightly, then what is taken for what."""
+    with np.errstate(invalid="ignore"):
+        shares = counts / counts.sum(axis=1, keepdims=True)
+    names = [name.replace(" ", "_").replace("-", "_") for name in RESPONSES]
+    right = {name: shares[k, k] for k, name in enumerate(names)}
+    return right | {
+        f"{one}_as_{two}": round(shares[j, k], 4)
+        for j, one in enumerate(names)
+        for k, two in enumerate(names)
+        if j != k
+    }
 
 
 def measure(families: Sequence[str] | None = None, *, device: str = "cpu") -> pd.DataFrame:
@@ -79,23 +99,27 @@ def measure_diets(
 ) -> pd.DataFrame:
     """Train networks of these families (default: all), those of a kind together; save scores and curves.
 
-    `SEEDS` networks of each. material_of: gives the material of a configuration. tf32: see `NBackLearner`.
-    changes: of all configurations. Returns the rows of the scores; ValueError for an unknown family.
+    `SEEDS` networks of each; where those with attention look is kept, too. material_of: gives the material of
+    a configuration. tf32: see `NBackLearner`. changes: of all configurations. Returns the rows of the scores;
+    ValueError for an unknown family.
     """
     wanted = [family_name(name) for name in families or FAMILIES]
     options = {"device": device, "families": families, "tf32": tf32, "changes": changes}
     run = measured.Measuring("nback/diets", measure_diets, wanted, known=FAMILIES, options=options)
-    rows, curves = [], []
+    rows, curves, looks = [], [], []
     configs = sorted((config(name, **(changes or {})) for name in wanted), key=_kind)
     for _, group in groupby(configs, key=_kind):
         pairs = [(each, str(k)) for each in group for k in range(SEEDS[diet(each) == TASKS])]
         kinds, seeds = zip(*pairs, strict=True)
-        done = train_ensemble(kinds, seeds, material_of(kinds[0]), device=device, tf32=tf32)
+        own = material_of(kinds[0])
+        done = train_ensemble(kinds, seeds, own, device=device, tf32=tf32)
         rows += [row for each in done.networks for row in rows_of(each)]
+        looks += [row for each in done.networks for row in attention_rows(each, own.test)]
         curves += _curves(done)
-    table = pd.DataFrame(rows)
-    run.save({"diets": table, "diets_curves": pd.DataFrame(curves)})
-    return table
+    tables = {"diets": rows, "diets_curves": curves} | ({"diets_attention": looks} if looks else {})
+    tables = {name: pd.DataFrame(found) for name, found in tables.items()}
+    run.save(tables)
+    return tables["diets"]
 
 
 def _kind(config: NBackConfig) -> str:
@@ -113,5 +137,7 @@ def _curves(done: Campaign) -> Iterator[dict[str, Any]]:
                 yield about | {"step": step} | values
 
 
-MEASURES: dict[str, Callable[..., object]] = {"networks": measure, "diets": measure_diets}
+MEASURES: dict[str, Callable[..., object]] = {
+    "networks": measure, "diets": measure_diets, "embedding": measure_embedding, "hidden": measure_hidden,
+}  # fmt: skip
 """what `wm states nback` can measure, each called with `device` and `families`; alone the first"""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["FAMILIES", "PUBLISHED_OPTIONS", "NBackConfig", "config", "diet", "family_name"]
 
-import math
 from dataclasses import dataclass, replace
 
+from ..settings import check_choices, check_numbers, check_whole
 from ..text import nearest
 from .catalogue import ARCHITECTURES, ATTENTIONS, BACKBONES, POOLS, PRESETS, catalogue
 from .task import FEATURES, LAGS, LURES, Task, executive, tasks_of
@@ -33,7 +33,9 @@ class NBackConfig:
     pool: str = "grid2"
     """what is left of the backbone's last map: gap, its mean; grid2, means of 2 x 2 parts; flatten, all"""
     units: int = 256
-    """of each recurrent layer, of the reduced map and of the layer before the recurrent ones"""
+    """of each recurrent layer, and of the layer before the recurrent ones"""
+    channels: int = 64
+    """that the 1 x 1 convolution leaves at each position; 0: as many as units"""
     layers: int = 1
     """recurrent layers"""
     dropout: float = 0.0
@@ -63,28 +65,17 @@ class NBackConfig:
     no_action_weight: float = 0.1
     """weight in the loss of steps in which nothing is compared; 1 of the others"""
     freeze_backbone: bool = True
-    """the backbone is not trained"""
+    """the backbone is not trained; else it is, with the rest (`wm.nback.finetune`)"""
 
     def __post_init__(self) -> None:
-        allowed = {
+        check_choices(self, {
             "family": FAMILIES, "architecture": ARCHITECTURES, "attention": ATTENTIONS, "stimuli": PRESETS,
             "backbone": BACKBONES, "pool": POOLS, "lures": LURES,
-        }  # fmt: skip
-        for name, known in allowed.items():
-            if (given := getattr(self, name)) not in known:
-                raise ValueError(f"unknown {name} {given!r}: {nearest(str(given), known)}")
-        for name, least in {"units": 1, "layers": 1, "batch": 1, "updates": 0}.items():
-            if not isinstance(given := getattr(self, name), int) or given < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {given}")
-        for name in ("learning_rate", "weight_decay", "clip_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
-        for name in ("match_probability", "decay", "no_action_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
-        for name in ("dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
+        })  # fmt: skip
+        check_whole(self, {"units": 1, "layers": 1, "batch": 1, "updates": 0, "channels": 0})
+        check_numbers(self, ("learning_rate", "weight_decay", "clip_norm"), "0 or more and finite")
+        check_numbers(self, ("match_probability", "decay", "no_action_weight"), "from 0 to 1")
+        check_numbers(self, ("dropout", "label_smoothing"), "from 0 to below 1")
         self._check_task()
 
     def _check_task(self) -> None:
@@ -96,11 +87,6 @@ class NBackConfig:
             raise ValueError("a task vector of 3 does not tell the lag: use 6, or a single one of the lags")
         if self.dropout and self.layers == 1:
             raise ValueError("dropout is between recurrent layers: use --layers 2 or more, or --dropout 0")
-        if not self.freeze_backbone:
-            raise ValueError(
-                "networks learn from features that are computed once, so that the backbone cannot be trained "
-                "with them: use --freeze-backbone"
-            )
 
 
 def diet(config: NBackConfig) -> tuple[Task, ...]:

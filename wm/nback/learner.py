@@ -7,19 +7,21 @@ __all__ = ["VALIDATED", "VALIDATION_TRIALS", "NBackLearner", "same_kind"]
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ensemble import EnsembleLearner
+from ..ensemble import EnsembleLearner, Layout
 from ..seeds import spawn
 from .batches import Batches, diet_places
 from .catalogue import POOLS
 from .evaluate import Exam, balanced
 from .families import NBackConfig, diet
-from .material import Material
+from .material import Images, Material
 from .network import initial, layout, run
 from .task import Trials
 
@@ -37,6 +39,11 @@ def same_kind(configs: Sequence[NBackConfig]) -> NBackConfig:
     """The first configuration; ValueError where networks cannot be trained together, or there are none."""
     if not configs:
         raise ValueError("an ensemble needs at least one network")
+    if len(configs) > 1 and not configs[0].freeze_backbone:
+        raise ValueError(
+            f"{len(configs)} networks at once, whose backbones are to be trained: train one after the other, "
+            "a seed each time"
+        )
     first = asdict(configs[0])
     for other in map(asdict, configs):
         if differing := [name for name in first if first[name] != other[name] and name not in MAY_DIFFER]:
@@ -66,25 +73,24 @@ class NBackLearner(EnsembleLearner):
     ) -> None:
         configs = [config] * len(seeds) if isinstance(config, NBackConfig) else list(config)
         kind, self.seeds, self.device, self.tf32 = same_kind(configs), list(seeds), device, tf32
-        features = torch.as_tensor(material.train.features, device=device).float()
-        if features.shape[1] != POOLS[kind.pool]:
-            raise ValueError(
-                f"pool {kind.pool} leaves {POOLS[kind.pool]} positions, but features have {features.shape[1]}"
-            )
-        self.layout, self._features = layout(kind, features.shape[2]), features
-        first = torch.stack([initial(kind, seed, features.shape[2]) for seed in self.seeds])
+        self.layout, first = self._begun(kind, material.train.features)
         super().__init__(configs, first.to(device), capture=capture)
         self.batches = Batches(configs, self.seeds, material.train.labels, device=device)
         self._trivial = torch.tensor([each.no_action_weight for each in configs], device=device)
         self._trials: Trials | None = None
         self._drawn = self._room_for_dropout()
-        tasks = sorted({task for each in configs for task in diet(each)}, key=lambda task: task.place)
-        self._exams = {
-            name: Exam(kind, images, tasks, stream="validation", trials=VALIDATION_TRIALS, device=device)
-            for name, images in material.validation.items()
-        }
+        self._held = material.validation
         self._asked = torch.as_tensor(diet_places(configs, range(VALIDATION_TRIALS)), device=device)
         self._validation = self._validated()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What else made the networks, for their records."""
+        return {}
+
+    def whole(self) -> dict[str, Tensor]:
+        """All that is saved of the networks, (network, ...)."""
+        return {name: value.detach() for name, value in self.weights().items()}
 
     def weights(self) -> dict[str, Tensor]:
         """Named parameters (network, ...)."""
@@ -118,11 +124,10 @@ class NBackLearner(EnsembleLearner):
 
     def losses(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and accuracy of the batch, (network,)."""
-        features, (images, targets, tasks) = self._features, self._trials
-        if not self.captured:  # the images that are shown are enough; a graph cannot know how many
-            shown, images = images.unique(return_inverse=True)
-            features = features[shown]
-        trace = run(self.config, self.weights(), features, images, tasks, masks=self._masks())
+        images, targets, tasks = self._trials
+        weights = self.weights()
+        features, rows = self._shown(images, weights)
+        trace = run(self.config, weights, features, rows, tasks, masks=self._masks())
         cost = F.cross_entropy(
             trace.logits.flatten(0, 2), targets.flatten(), reduction="none",
             label_smoothing=self.config.label_smoothing,
@@ -143,10 +148,41 @@ class NBackLearner(EnsembleLearner):
         for name, value in state["validation"].items():
             self._validation[name] = value.clone().to(self.flat.device)
 
+    def _begun(self, kind: NBackConfig, given: np.ndarray) -> tuple[Layout, Tensor]:
+        """Parameters and their first values (network, parameter), for such features of images."""
+        if not kind.freeze_backbone:
+            raise ValueError("a network whose backbone is to be trained needs wm.nback.finetune.FineTuner")
+        if given.ndim != 3:
+            raise ValueError(f"networks learn from features, not from images: got {given.shape}")
+        self._features = torch.as_tensor(given, device=self.device).float()
+        positions, channels = given.shape[1:]
+        if positions != POOLS[kind.pool]:
+            raise ValueError(
+                f"pool {kind.pool} leaves {POOLS[kind.pool]} positions, but features have {positions}"
+            )
+        first = torch.stack([initial(kind, seed, channels) for seed in self.seeds])
+        return layout(kind, channels), first
+
+    def _shown(self, images: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Features of images (network, trial, time), and the rows of them that these are."""
+        if self.captured:  # a graph cannot know how many are shown
+            return self._features, images
+        shown, rows = images.unique(return_inverse=True)
+        return self._features[shown], rows
+
+    @cached_property
+    def _exams(self) -> dict[str, Exam]:
+        """Validation, by the name of the images."""
+        return {name: self._exam(images) for name, images in self._held.items()}
+
+    def _exam(self, images: Images) -> Exam:
+        tasks = sorted({task for each in self.configs for task in diet(each)}, key=lambda task: task.place)
+        options = {"trials": VALIDATION_TRIALS, "device": self.device}
+        return Exam(self.config, images, tasks, stream="validation", **options)
+
     @torch.no_grad()
     def _validated(self) -> dict[str, Tensor]:
-        weights = {name: value.detach() for name, value in self.weights().items()}
-        found = {}
+        weights, found = self.whole(), {}
         for name, exam in self._exams.items():
             counts = exam.counts(weights, self._asked).sum(dim=1)
             found[f"val_{name}_acc"] = balanced(counts).to(self.flat.dtype)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Trained", "create_model", "load", "load_family", "names", "to_network"]
+__all__ = ["Trained", "as_saved", "create_model", "load", "load_family", "names", "to_network"]
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,14 @@ from ..text import nearest
 from .families import NBackConfig, family_name
 from .families import config as family_config
 from .network import Trace, initial, layout, run
+from .senses import Weights
 from .task import TASKS, Task
+
+if TYPE_CHECKING:
+    from ..backbone import Backbone
+
+_WHOLE = ("running_mean", "running_var")
+"""statistics of a backbone's BatchNorm, which float16 may not hold"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +45,37 @@ class Trained:
         """Show trials; the trace has a leading network axis of one, its embedding a row for each image shown.
 
         shown: features (trial, time, position, channel), or images (trial, time, height, width, 3) uint8,
-        which the backbone is shown first. task: "2-back identity", a `Task`, or places in `TASKS` (trial,).
-        learning: keep the graph of autograd; options: of `wm.nback.network.respond`.
+        which its backbone is shown first (see `backbone`). task: "2-back identity", a `Task`, or places in
+        `TASKS` (trial,). learning: keep the graph of autograd; options: of `wm.nback.network.respond`.
         Raises ValueError for an unknown task, what the backbone raises for images.
         """
         trials, time = shown.shape[:2]
         flat = shown.reshape(trials * time, *shown.shape[2:])
         if len(shown.shape) == 5:
-            flat = _features_of(self.config, np.asarray(flat))
+            flat = self.features(np.asarray(flat))
         features = torch.as_tensor(flat).to(self.weights["reduce.weight"])
         images = torch.arange(trials * time, device=features.device).view(1, trials, time)
         tasks = torch.as_tensor(_place(task), device=features.device).expand(1, trials)
         with torch.set_grad_enabled(learning):
             return run(self.config, self.weights, features, images, tasks, **options)
+
+    def backbone(self, device: str = "cpu") -> Backbone:
+        """What looks at the images: the pretrained network, or its own if it was trained with the rest.
+
+        Raises what `wm.backbone.backbone` raises.
+        """
+        from ..backbone import backbone  # needs what a machine that only trains may lack
+        from .finetune import PREFIX, own_backbone
+
+        if any(name.startswith(PREFIX) for name in self.weights):
+            return own_backbone(self.config, self.weights, device)
+        return backbone(self.config.backbone, device=device)
+
+    def features(self, images: np.ndarray, device: str = "cpu") -> np.ndarray:
+        """What its backbone makes of images (image, height, width, 3) uint8: (image, position, channel)."""
+        from .features import image_features
+
+        return image_features(images, self.backbone(device), self.config.pool)
 
 
 def _place(task: str | Task | np.ndarray | Tensor) -> int | np.ndarray | Tensor:
@@ -62,13 +87,6 @@ def _place(task: str | Task | np.ndarray | Tensor) -> int | np.ndarray | Tensor:
     if task not in known:
         raise ValueError(f"there is no task {task!r}: {nearest(task, known)}")
     return known[task]
-
-
-def _features_of(config: NBackConfig, images: np.ndarray) -> np.ndarray:
-    from ..backbone import backbone  # needs what a machine that only trains may lack
-    from .features import image_features
-
-    return image_features(images, backbone(config.backbone), config.pool)
 
 
 def create_model(
@@ -110,7 +128,15 @@ def load_family(family: str) -> list[Trained]:
     return [each for each in found if each.config == family_config(family)] or found
 
 
+def as_saved(weights: Weights) -> dict[str, Tensor]:
+    """Weights as they are saved: in float16, the statistics of a backbone in float32."""
+    return {
+        name: value.detach() if name.endswith(_WHOLE) else value.detach().half()
+        for name, value in weights.items()
+    }
+
+
 def to_network(trained: Trained, history: dict[str, list]) -> store.Network:
-    """A network as it is saved: weights in float16."""
-    weights = {key: value[0].cpu().numpy().astype(np.float16) for key, value in trained.weights.items()}
+    """A network as it is saved."""
+    weights = {key: value[0].cpu().numpy() for key, value in as_saved(trained.weights).items()}
     return store.Network("nback", trained.name, trained.record, weights, history)

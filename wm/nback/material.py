@@ -32,7 +32,8 @@ class Images(NamedTuple):
     """Images as networks have them."""
 
     features: np.ndarray
-    """of a backbone, (image, position, channel), float16 or float32"""
+    """of a backbone, (image, position, channel), float16 or float32; where the backbone is to be trained, the
+    images themselves, (image, height, width, 3) uint8"""
     labels: dict[str, np.ndarray]
     """location, identity, category -> class of each image, (image,) int64"""
 
@@ -62,8 +63,12 @@ class Material:
 
 def _check(images: Images, shape: tuple[int, ...]) -> None:
     features, labels = images
-    if features.ndim != 3 or features.shape[1:] != shape:
-        raise ValueError(f"features are (image, position, channel), of all parts alike: got {features.shape}")
+    known = features.ndim == 3 or (features.ndim == 4 and features.dtype == np.uint8)
+    if not known or features.shape[1:] != shape:
+        raise ValueError(
+            "features are (image, position, channel), or images (image, height, width, 3) uint8, of all "
+            f"parts alike: got {features.dtype} {features.shape}"
+        )
     if wrong := [name for name in FEATURES if np.shape(labels.get(name)) != features.shape[:1]]:
         raise ValueError(f"each of {len(features)} images needs a label of {', '.join(wrong)}")
 
@@ -72,16 +77,20 @@ def material(config: NBackConfig, *, weights: str | Path | None = None, device: 
     """The material of a configuration, of the shipped objects.
 
     Features are computed where they are not kept from before (see `wm.nback.features`); weights: of the
-    backbone, by default those of its package. Raises what that raises.
+    backbone, by default those of its package. Raises what that raises. Where the backbone is trained, too,
+    there are images in place of features, 730 MB of them.
     """
     from .features import features  # needs what a machine that only trains may lack
-    from .stimuli import stimulus_set
+    from .stimuli import render_stimulus_set, stimulus_set
 
     stimuli = stimulus_set(config.stimuli)
     parts = {}
     for part in ("train", "validation", "test"):
         chosen = stimuli.part(part)
-        given = features(chosen, config.backbone, config.pool, weights=weights, device=device)
+        if config.freeze_backbone:
+            given = features(chosen, config.backbone, config.pool, weights=weights, device=device)
+        else:
+            given = render_stimulus_set(chosen)
         whole, split = Images(given, {name: chosen.labels(name) for name in FEATURES}), chosen.table.split
         parts[part] = {name: whole.of((split == own).to_numpy()) for name, own in SCORED.items()}
     record = stimuli.record() | {"backbone": config.backbone, "pool": config.pool}

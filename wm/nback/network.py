@@ -19,7 +19,7 @@ from ..ensemble import Layout
 from ..seeds import torch_generator
 from .catalogue import BACKBONES, POOLS
 from .families import NBackConfig
-from .senses import Weights, affine, attention_shapes, embed, linear, sense
+from .senses import Weights, affine, attention_shapes, embed, linear, reduced, sense
 from .task import RESPONSES, task_vectors
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -38,7 +38,7 @@ class Trace(NamedTuple):
     attention: Tensor | None
     """see `wm.nback.senses.sense`"""
     embedding: Tensor
-    """reduced map of each image, (network, image, position, unit)"""
+    """reduced map of each image, (network, image, position, channel)"""
 
     @property
     def answers(self) -> Tensor:
@@ -52,8 +52,9 @@ def layout(config: NBackConfig, channels: int | None = None) -> Layout:
     channels: of the features, by default those of the backbone. Linear layers have `.weight` (output, input)
     and `.bias`; matrices of recurrent layers are in the order of torch.nn.
     """
-    units, maps = config.units, POOLS[config.pool] * config.units
-    shapes = linear("reduce", units, channels or BACKBONES[config.backbone])
+    units, left = config.units, reduced(config)
+    maps = POOLS[config.pool] * left
+    shapes = linear("reduce", left, channels or BACKBONES[config.backbone])
     shapes |= attention_shapes(config) | linear("join", units, maps + config.task_vector)
     shapes |= {"norm.weight": (units,), "norm.bias": (units,)}
     for layer in range(config.layers):
@@ -99,7 +100,7 @@ def respond(
     config: NBackConfig, weights: Weights, embedding: Tensor, images: Tensor, *, tasks: Tensor,
     masks: Tensor | None = None, start: tuple[Tensor, ...] | None = None,
 ) -> Trace:  # fmt: skip
-    """The same as `run`, from reduced maps (network, image, position, unit).
+    """The same as `run`, from reduced maps (network, image, position, channel).
 
     masks: factors of what goes from one recurrent layer to the next, (layer, network, trial, time, unit).
     start: states before the trial, (network, trial, layer, unit), and for an LSTM its cells; by default 0.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "RESPONSE_LOOKS", "SPLIT_LOOKS", "draw_key", "draw_places", "draw_sheet", "draw_trial", "example_trial",
+    "RESPONSE_LOOKS", "SPLIT_LOOKS", "draw_key", "draw_places", "draw_responses", "draw_sheet", "draw_trial",
+    "example_trial",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from ..seeds import numpy_generator
 from .design import LOCATIONS, SPLITS, VIEWS
 from .render import CANVAS, place, render
 from .stimuli import StimulusSet
-from .task import FEATURES, RESPONSES, Sampler, Task, executive
+from .task import FEATURES, RESPONSES, Sampler, Task
 
 SPLIT_LOOKS = {
     "trained": ("trained", "#2F6DB5", "-"),
@@ -101,6 +102,17 @@ def draw_key(ax: Axes, splits: Sequence[str] = SPLITS, **legend) -> None:
     ax.legend(handles=lines, **{"ncols": len(lines), "handlelength": 2.2} | legend)
 
 
+def draw_responses(ax: Axes) -> None:
+    """What the signs below a trial mean; nothing else is on these axes."""
+    for number, (name, (sign, color)) in enumerate(RESPONSE_LOOKS.items()):
+        height = 0.75 - 0.22 * number
+        ax.text(0.12, height, sign, color=color, weight="bold", ha="center", va="center")
+        said = name if number else f"{name}: nothing to compare yet"
+        ax.text(0.2, height, said, ha="left", va="center", fontsize=6.5)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.axis("off")
+
+
 def draw_places(ax: Axes, stimuli: StimulusSet, image: int = 0) -> None:
     """Where objects can be: a dot for each centre, a dashed line around all that they can cover.
 
@@ -161,7 +173,7 @@ def draw_trial(
     """
     if {len(targets), len(targets if answers is None else answers)} != {len(images)}:
         raise ValueError(f"{len(images)} images need as many targets, and as many answers if there are any")
-    compared = executive(task.lag, len(images)).tolist()
+    compared = [time >= task.lag for time in range(len(images))]
     about = {"ha": "center", "va": "top", "fontsize": 5.5 if words else 7}
     for time, (image, target) in enumerate(zip(images, targets, strict=True)):
         ax.imshow(image, extent=(time + _GAP, time + 1 - _GAP, 1 - 2 * _GAP, 0), aspect="equal")

@@ -6,7 +6,7 @@ spatial multiplies what is at each position by how well it fits the task, task_o
 
 from __future__ import annotations
 
-__all__ = ["affine", "attend", "attention_shapes", "embed", "linear", "sense"]
+__all__ = ["affine", "attend", "attention_shapes", "embed", "linear", "reduced", "sense"]
 
 from collections.abc import Mapping
 
@@ -29,10 +29,15 @@ def affine(weights: Weights, name: str, x: Tensor) -> Tensor:
     return _product(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
+def reduced(config: NBackConfig) -> int:
+    """Numbers that are left of the backbone's channels at each position."""
+    return config.channels or config.units
+
+
 def embed(weights: Weights, features: Tensor) -> Tensor:
     """The reduced map of each image, a linear layer at each position (a 1 x 1 convolution).
 
-    features (image, position, channel) -> (network, image, position, unit).
+    features (image, position, number) -> (network, image, position, channel).
     """
     networks = len(weights["reduce.weight"])
     return affine(weights, "reduce", features.expand(networks, *features.shape))
@@ -65,25 +70,25 @@ def sense(
 
 def attention_shapes(config: NBackConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters of attention."""
-    units, told = config.units, config.task_vector
+    units, told, left = config.units, config.task_vector, reduced(config)
     first = linear("attention.first", units, told) | linear("attention.second", units, units)
     match config.attention:
         case "spatial":
-            key = linear("attention.key", units, units) | {"attention.score.weight": (1, units)}
+            key = linear("attention.key", units, left) | {"attention.score.weight": (1, units)}
             return first | key | {"attention.scale": (1,)}
         case "task_only":
-            third = linear("attention.third", units, units)
-            return first | third | {"attention.direct.weight": (units, told)}
+            third = linear("attention.third", left, units)
+            return first | third | {"attention.direct.weight": (left, told)}
         case "dual":
-            key = linear("attention.key", units, units)
-            return first | key | linear("attention.third", units, units)
+            key = linear("attention.key", units, left)
+            return first | key | linear("attention.third", left, units)
     return {}
 
 
 def attend(config: NBackConfig, weights: Weights, seen: Tensor, vectors: Tensor) -> Tensor:
-    """Weights of positions (network, trial, time, position) or gates of channels (..., unit).
+    """Weights of positions (network, trial, time, position) or gates of channels (..., channel).
 
-    seen: maps f (network, trial, time, position, unit); vectors: tasks t (network, trial, number).
+    seen: maps f (network, trial, time, position, channel); vectors: tasks t (network, trial, number).
 
     - spatial: softmax over positions p of s v . (q * k_p), q = A2 ReLU(A1 t), k_p = ReLU(U f_p)
     - task_only: sigmoid(M3 ReLU(M2 ReLU(M1 t)) + B t)

@@ -1,0 +1,209 @@
+"""What N-back networks answer: scores by task, diet and split, errors, learning, and where attention goes.
+
+    rows = behaviour.scores()                                # a row for each network, split and task
+    own = behaviour.of(rows, "gru", "mtmf")
+    behaviour.gap(own, "novel_angle", "novel_identity")      # (seed,): how much harder new objects are
+
+Scores come from `data_json/nback/` (see `wm.nback.derived`). The unit of every interval is a network, or a
+seed where a diet needs several networks.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BARS", "DIETS", "SPLITS", "advantage", "below", "by_seed", "by_step", "category_alone", "confusion",
+    "curves", "diet_of", "gap", "lost", "of", "parameters", "scores", "sooner", "spread_apart", "summary",
+    "updates_to", "weakest_model",
+]  # fmt: skip
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from .. import measured
+from ..estimate import Estimate, mean, means
+from .catalogue import ARCHITECTURES
+from .families import NBackConfig, config
+from .material import SCORED
+from .network import layout
+from .task import FEATURES, TASKS
+
+DIETS = {"stsf": "one task each", "stmf": "one lag each", "mtmf": "all nine tasks"}
+"""what a network is trained on -> in words"""
+SPLITS = tuple(SCORED)
+"""trained, novel_angle, extrapolating, novel_identity"""
+BARS = {"trained": 0.95, "novel_angle": 0.90}
+"""what all published networks are above"""
+_TASKS = {task.name: task for task in TASKS}
+
+
+def diet_of(config: NBackConfig) -> str:
+    """Of `DIETS`: one lag and feature, one lag and several features, or more."""
+    if len(config.lags) > 1:
+        return "mtmf"
+    return "stmf" if len(config.features) > 1 else "stsf"
+
+
+def scores(name: str = "diets") -> pd.DataFrame:
+    """Scores of all networks, or those of another table with families and tasks.
+
+    To the columns of the table are added those of `curves`, feature and lag.
+    Raises `wm.store.DamagedFile`, which says how the table is measured.
+    """
+    rows = _about(measured.read("nback", name, "diets"))
+    tasks = rows.task.map(_TASKS)
+    return rows.assign(feature=[each.feature for each in tasks], lag=[each.lag for each in tasks])
+
+
+def curves() -> pd.DataFrame:
+    """Validation through training: a row for each network and recorded number of updates.
+
+    To the columns of the table are added architecture, diet (of `DIETS`), attention, stimuli (rich or
+    published). Raises as `scores`.
+    """
+    return _about(measured.read("nback", "diets_curves", "diets"))
+
+
+def _about(rows: pd.DataFrame) -> pd.DataFrame:
+    kinds = {family: config(family) for family in rows.family.unique()}
+    about = {
+        family: {"architecture": kind.architecture, "diet": diet_of(kind)}
+        | {"attention": kind.attention, "stimuli": kind.stimuli}
+        for family, kind in kinds.items()
+    }
+    return rows.join(pd.DataFrame.from_dict(about, orient="index"), on="family")
+
+
+def of(
+    rows: pd.DataFrame, architecture: str | None = None, diet: str = "mtmf", *,
+    attention: str = "none", stimuli: str = "rich",
+) -> pd.DataFrame:  # fmt: skip
+    """Rows of networks of one kind, of all architectures if none is given. ValueError if there are none."""
+    kept = (rows.diet == diet) & (rows.attention == attention) & (rows.stimuli == stimuli)
+    if architecture is not None:
+        kept &= rows.architecture == architecture
+    if not kept.any():
+        wanted = f"{architecture or 'any architecture'}, {diet}, attention {attention}, stimuli {stimuli}"
+        raise ValueError(f"no network in the table is of {wanted}: measure it with `wm states nback diets`")
+    return rows[kept]
+
+
+def lost(rows: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
+    """Networks of the curves `trained` without scores in `rows`: those that diverged."""
+    return sorted({*trained.network} - {*rows.network})
+
+
+def by_seed(rows: pd.DataFrame, split: str, column: str = "balanced") -> pd.Series:
+    """Mean over tasks, and networks if a diet needs several, of each seed: indexed by seed, in order."""
+    return rows[rows.split == split].groupby("seed")[column].mean()
+
+
+def gap(rows: pd.DataFrame, upper: str, lower: str, column: str = "balanced") -> np.ndarray:
+    """How much higher scores are in one split than in another, (seed,)."""
+    return (by_seed(rows, upper, column) - by_seed(rows, lower, column)).to_numpy()
+
+
+def advantage(rows: pd.DataFrame, other: pd.DataFrame, split: str, column: str = "balanced") -> np.ndarray:
+    """How much higher the scores of `rows` are than those of `other`, seeds that both have, (seed,)."""
+    return (by_seed(rows, split, column) - by_seed(other, split, column)).dropna().to_numpy()
+
+
+def weakest_model(rows: pd.DataFrame, split: str, bar: float) -> tuple[str, Estimate]:
+    """The model of which it is least certain that it scores above `bar`: its family, and its mean over seeds.
+
+    A model is one family; its networks are the seeds, each with its mean over the tasks that it is trained
+    on. Every model is above the bar if this one is.
+    """
+    groups = rows[rows.split == split].groupby(["family", "seed"]).balanced.mean().groupby("family")
+    found = {str(family): mean(values) for family, values in groups}
+    family = max(found, key=lambda name: (found[name].p_above(bar), -found[name].ours))
+    return family, found[family]
+
+
+def below(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Split of `BARS` -> tasks of which the mean over networks is not above the bar; rows of one kind."""
+    tasks = rows.groupby(["split", "task"], sort=False).balanced.mean()
+    return {split: [*tasks[split].index[tasks[split] <= bar]] for split, bar in BARS.items()}
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Balanced accuracy by architecture and split: mean over networks with its 95 % t-interval, as text.
+
+    Columns are the features and all, the mean over them.
+    """
+    by, columns = ["architecture", "split", "seed"], [*FEATURES, "all"]
+    own = rows.pivot_table(index=by, columns="feature", values="balanced", sort=False)[[*FEATURES]]
+    return means(own.assign(all=own.mean(axis=1)).reset_index(), by[:2], columns, shares=columns)
+
+
+def category_alone(category: np.ndarray, identity: np.ndarray) -> float:
+    """Balanced accuracy in identity tasks of who says match where categories match (natural lures).
+
+    category, identity: of each image, (image,). The same object always has the same category, and an
+    image that shows another object has it with q, the mean over images of the share of its category among
+    the images of other objects: (1 + 1 - q) / 2.
+    """
+    same, kind = (np.equal.outer(x, x) for x in (identity, category))
+    return float(1 - ((kind & ~same).sum(axis=1) / (~same).sum(axis=1)).mean() / 2)
+
+
+def confusion(rows: pd.DataFrame, split: str) -> dict[str, np.ndarray]:
+    """Task -> share of each right answer (rows, as in `RESPONSES`) that was answered how, (3, 3).
+
+    Mean over networks.
+    """
+    names = ("no_action", "non_match", "match")
+    columns = [one if one == two else f"{one}_as_{two}" for one in names for two in names]
+    found = rows[rows.split == split].groupby("task")[columns].mean()
+    there = [task.name for task in TASKS if task.name in found.index]
+    return {name: found.loc[name].to_numpy().reshape(3, 3) for name in there}
+
+
+def by_step(rows: pd.DataFrame, split: str, lag: int) -> np.ndarray:
+    """Share right at each step of tasks with one lag, mean over features, (network, time)."""
+    columns = [name for name in rows if name.startswith("step_")]
+    own = rows[(rows.split == split) & (rows.lag == lag)]
+    return own.groupby("network")[columns].mean().to_numpy()
+
+
+def updates_to(trained: pd.DataFrame, bar: float = 0.9, column: str = "val_novel_angle_acc") -> pd.Series:
+    """Updates after which validation is first at `bar`, indexed by seed; rows of one family of curves.
+
+    Linear between recorded updates, and from 1/2 at the start. A network that never gets there has its
+    last update, as the least that it can be.
+    """
+    return trained.groupby("seed")[["step", column]].apply(lambda own: _first(*own.to_numpy().T, bar))
+
+
+def _first(steps: np.ndarray, values: np.ndarray, bar: float) -> float:
+    steps, values = np.concatenate([[0], steps]), np.concatenate([[0.5], values])
+    there = np.flatnonzero(values >= bar)
+    if not len(there):
+        return float(steps[-1])
+    k = max(int(there[0]), 1)
+    return float(np.interp(bar, values[k - 1 : k + 1], steps[k - 1 : k + 1]))
+
+
+def sooner(trained: pd.DataFrame, architecture: str, bar: float = 0.9) -> np.ndarray:
+    """By how many updates spatial attention is at `bar` before its baseline, seeds of both, (seed,)."""
+    plain, attentive = (
+        updates_to(of(trained, architecture, attention=kind), bar) for kind in ("none", "spatial")
+    )
+    return (plain - attentive).dropna().to_numpy()
+
+
+def spread_apart(looks: pd.DataFrame, feature: str, other: str, split: str = "trained") -> np.ndarray:
+    """How much more spread attention is in tasks of one feature than of another, entropy in nats, (seed,)."""
+    one, two = (by_seed(looks[looks.feature == name], split, "entropy") for name in (feature, other))
+    return (one - two).to_numpy()
+
+
+def parameters() -> pd.DataFrame:
+    """How many parameters networks of all nine tasks have: the recurrent layer, and all of them."""
+    found = {}
+    for name in ARCHITECTURES:
+        sizes = {key: math.prod(shape) for key, shape in layout(config(name)).shapes.items()}
+        recurrent = sum(size for key, size in sizes.items() if key.startswith("recurrent."))
+        found[name] = {"units": config(name).units, "recurrent": recurrent, "all": sum(sizes.values())}
+    return pd.DataFrame.from_dict(found, orient="index")
