@@ -38,6 +38,7 @@ from wm.nback import (
 from wm.nback import run as run_networks
 from wm.nback.catalogue import ARCHITECTURES, BACKBONES
 from wm.nback.features import features
+from wm.nback.senses import reduced
 from wm.nback.stimuli import StimulusSet, render_stimulus_set, stimulus_set
 from wm.train import run
 
@@ -57,8 +58,9 @@ class Plain(nn.Module):
     def __init__(self, ours: NBackLearner, images: Tensor, network: Backbone) -> None:
         super().__init__()
         self.config, self.images, self.network, units = ours.config, images, network, ours.config.units
-        self.reduce = nn.Conv2d(BACKBONES[self.config.backbone], units, 1)
-        self.join = nn.Linear(4 * units + self.config.task_vector, units)
+        left = reduced(self.config)
+        self.reduce = nn.Conv2d(BACKBONES[self.config.backbone], left, 1)
+        self.join = nn.Linear(4 * left + self.config.task_vector, units)
         self.norm, self.recurrent = nn.LayerNorm(units), nn.GRU(units, units, batch_first=True)
         self.answer = nn.Linear(units, 3)
         given = {name: value[0].detach().cpu().clone() for name, value in ours.weights().items()}

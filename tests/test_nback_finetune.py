@@ -151,7 +151,7 @@ def test_what_cannot_be_trained_is_told(own, four):
     with pytest.raises(ValueError, match="needs wm.nback.finetune.FineTuner"):
         NBackLearner(settings(), ["0"], given)
     with pytest.raises(ValueError, match="2 networks at once, whose backbones are to be trained"):
-        nback.train(settings(), networks=2, material=own)
+        nback.train(settings(), networks=2, material=own, save=False)
     with pytest.raises(ValueError, match="features are given: .* leave `weights` out"):
         nback.train(settings(freeze_backbone=True), material=given, weights="x.pth", save=False)
     with pytest.raises(ValueError, match="the backbone is not trained"):

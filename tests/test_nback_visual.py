@@ -1,6 +1,5 @@
 """Checks of stimuli and tasks, what is read from features, drawings of network and learning: planted data."""
 
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +7,6 @@ import pandas as pd
 import pytest
 
 from wm import arguments, measured, nback
-from wm.lint import lint
 from wm.nback import checks, derived, visual
 from wm.nback import features as feature_module
 from wm.nback import learning_plots as plots
@@ -18,8 +16,6 @@ from wm.nback.network import layout
 from wm.nback.placeholder import save_placeholder
 from wm.nback.stimuli import stimulus_set
 from wm.nback.task import FEATURES
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +29,6 @@ def few(tmp_path_factory):
 
 def texts(ax):
     return [text.get_text() for text in ax.texts]
-
-
-def test_notebook_is_well_kept():
-    assert lint(ROOT / "notebooks/20_stimuli_tasks.ipynb") == []
 
 
 # ---------------------------------------------------------------- checks
