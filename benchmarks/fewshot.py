@@ -15,8 +15,7 @@ from __future__ import annotations
 
 __all__ = ["PlainEpisodes", "PlainSampler", "episode_row", "main", "sampling_row"]
 
-import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks import report
 from benchmarks.plain_plastic import plain
-from benchmarks.report import fault, seconds
+from benchmarks.report import fault, medians
 from wm.plastic import PlasticConfig, PlasticLearner, config, initial, layout, make_task, run
 from wm.plastic.fewshot import task as tasks
 from wm.plastic.fewshot.pools import Pool
@@ -150,7 +149,7 @@ def episode_row(encoder: str, device: str = "cpu", *, batch: int = BATCH, rounds
     seeds = [str(seed) for seed in range(networks)]
     ours, reference = PlasticLearner(settings, seeds, device=device), PlainEpisodes(settings, device)
     wrong = _wrong(ours, reference)
-    times = _medians({"ours": ours.update, "reference": reference.update}, device, rounds)
+    times = medians({"ours": ours.update, "reference": reference.update}, device, rounds)
     found = {"ours": networks * batch / times["ours"], "reference": 1 / times["reference"]}
     unit = f"episodes per second, {networks} at once in batches of {batch}; ours / reference"
     row = _row(f"episodes_{encoder}", found, FLOORS[device][encoder], unit)
@@ -168,7 +167,7 @@ def sampling_row(device: str = "cpu", *, episodes: int = EPISODES, rounds: int =
         for _ in range(few):
             plainly.episode()
 
-    times = _medians({"ours": lambda: task.sample(episodes, generator), "reference": loop}, "cpu", rounds)
+    times = medians({"ours": lambda: task.sample(episodes, generator), "reference": loop}, "cpu", rounds)
     found = {"ours": episodes / times["ours"], "reference": few / times["reference"]}
     unit = f"episodes per second, {episodes} at once; ours / reference"
     return _row("sampling", found, FLOORS[device]["sampling"], unit) | {"device": "cpu"}
@@ -183,17 +182,6 @@ def _wrong(ours: PlasticLearner, reference: PlainEpisodes) -> str:
     expected = reference.answers(inputs)
     off = float((found - expected).norm() / expected.norm())
     return "" if off < TOLERANCE else f"WRONG BY {off:.1e}"
-
-
-def _medians(works: dict[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
-    """Median times in s of works that take turns; the first round only warms."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
-        for name, work in works.items():
-            found = seconds(work, 1, device)
-            if turn:
-                times[name].append(found)
-    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def _row(name: str, found: dict[str, float], floor: float, unit: str) -> dict:

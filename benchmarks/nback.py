@@ -18,7 +18,6 @@ from __future__ import annotations
 
 __all__ = ["features_row", "main", "picture_row", "plain_picture", "rendering_row", "rows", "slow_rows"]
 
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks import nback_training, report
-from benchmarks.report import fault, seconds
+from benchmarks.report import fault, medians
 from wm.backbone import backbone
 from wm.nback.design import VIEWS
 from wm.nback.features import image_features, pooled
@@ -77,7 +76,7 @@ def picture_row(*, pictures: int = PICTURES, rounds: int = ROUNDS) -> dict:
 
     works = {"ours": lambda: drawn(render), "reference": lambda: drawn(plain_picture)}
     wrong = _wrong(np.mean(works["ours"]() != works["reference"]()), "OF THE PIXELS")
-    speeds = {name: pictures / time for name, time in _medians(works, "cpu", rounds).items()}
+    speeds = {name: pictures / time for name, time in medians(works, "cpu", rounds).items()}
     return _row("pictures", speeds, f"pictures of {WIDTH} pixels per second", wrong)
 
 
@@ -91,7 +90,7 @@ def rendering_row(stimuli: StimulusSet | None = None, *, few: int = PICTURES, ro
 
     works = {"ours": lambda: render_stimulus_set(replace(stimuli, _pictures={})), "reference": plainly}
     wrong = _wrong(np.mean(works["ours"]()[some] != plainly()), "OF THE PIXELS")
-    times = _medians(works, "cpu", rounds)
+    times = medians(works, "cpu", rounds)
     speeds = {"ours": len(stimuli) / times["ours"], "reference": len(some) / times["reference"]}
     return _row("rendering", speeds, f"images per second, {len(stimuli)} of a set", wrong)
 
@@ -116,7 +115,7 @@ def features_row(device: str = "cpu", *, images: int = IMAGES, rounds: int = ROU
     works = {"ours": lambda: image_features(shown, network), "reference": plainly}
     ours, expected = (work().astype(np.float32) for work in works.values())
     wrong = _wrong(np.linalg.norm(ours - expected) / np.linalg.norm(expected))
-    speeds = {name: images / time for name, time in _medians(works, device, rounds).items()}
+    speeds = {name: images / time for name, time in medians(works, device, rounds).items()}
     if not wrong and len(stimuli) / speeds["ours"] > LIMIT_S:
         wrong = f"OVER {LIMIT_S:g} s FOR ALL {len(stimuli)}"
     row = _row("features", speeds, f"images per second, {images} at once", wrong)
@@ -125,17 +124,6 @@ def features_row(device: str = "cpu", *, images: int = IMAGES, rounds: int = ROU
 
 def _wrong(part: float, of: str = "") -> str:
     return "" if part <= TOLERANCE else f"WRONG BY {part:.1e} {of}".strip()
-
-
-def _medians(works: dict[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
-    """Median times in s of works that take turns; the first round only warms."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
-        for name, work in works.items():
-            found = seconds(work, 1, device)
-            if turn:
-                times[name].append(found)
-    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def _row(name: str, speeds: dict[str, float], unit: str, wrong: str) -> dict:

@@ -6,10 +6,11 @@ keeps its floor and is right), and perhaps of_limit, the share of the time that 
 
 from __future__ import annotations
 
-__all__ = ["fault", "run", "seconds", "table"]
+__all__ = ["fault", "medians", "run", "seconds", "table"]
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -26,6 +27,17 @@ def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
         work()
     wait()
     return (perf_counter() - start) / repeats
+
+
+def medians(works: dict[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
+    """Median times in s of works that take turns; the first round only warms."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            found = seconds(work, 1, device)
+            if turn:
+                times[name].append(found)
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def fault(ratio: float, floor: float) -> str:
