@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.report import fault, seconds
+from benchmarks.report import fault, medians
 from wm.backbone import Backbone, backbone
 from wm.nback import (
     FAMILIES,
@@ -104,14 +104,8 @@ def training_row(
     trials = [part[0, :few] for part in ours.batches.at(0)]
     wrong = _wrong(ours, reference, own, trials)
     works = {"ours": ours.update, "reference": lambda: reference.update(*trials)}
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
-        for name, work in works.items():
-            found = seconds(work, 1, device)
-            if turn:  # the first only warms
-                times[name].append(found)
     many = {"ours": batch, "reference": few}
-    speeds = {name: many[name] / float(torch.tensor(each).median()) for name, each in times.items()}
+    speeds = {name: many[name] / time for name, time in medians(works, device, rounds).items()}
     ratio, floor = speeds["ours"] / speeds["reference"], FLOORS[device]
     unit = f"trials of training per second, {batch} and {few} an update; ours / reference"
     row = {"name": "training", "ratio": ratio, "unit": unit, "floor": floor, **speeds}
