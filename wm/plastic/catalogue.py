@@ -83,7 +83,7 @@ def _recurrent(body: str, task: str, rule: str) -> dict:
     width = {"rnn": 256, "lstm": 128}[body] * (3 if rule == "none" else 2) // 2
     loss = "answers" if task == "copying_continuous" else "all"
     own = {"body": body, "rule": rule, "task": task, "width": width, "alpha": "full", "loss": loss}
-    own |= {"updates": 5000}
+    own |= {"updates": 2500 if task == "copying_continuous" else 5000}
     return _TASK_SETTINGS[task] | _DUAN.get(task, {}) | PRESETS["sound"] | {"positions": False} | own
 
 
