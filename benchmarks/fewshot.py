@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks import report
 from benchmarks.plain_plastic import plain
-from benchmarks.report import fault, medians
+from benchmarks.report import medians
 from wm.plastic import PlasticConfig, PlasticLearner, config, initial, layout, make_task, run
 from wm.plastic.fewshot import task as tasks
 from wm.plastic.fewshot.pools import Pool
@@ -151,9 +151,9 @@ def episode_row(encoder: str, device: str = "cpu", *, batch: int = BATCH, rounds
     wrong = _wrong(ours, reference)
     times = medians({"ours": ours.update, "reference": reference.update}, device, rounds)
     found = {"ours": networks * batch / times["ours"], "reference": 1 / times["reference"]}
-    unit = f"episodes per second, {networks} at once in batches of {batch}; ours / reference"
-    row = _row(f"episodes_{encoder}", found, FLOORS[device][encoder], unit)
-    return row | {"device": _about(device), "fault": wrong or row["fault"]}
+    name, unit = f"episodes_{encoder}", f"episodes per second, {networks} at once in batches of {batch}"
+    floor = FLOORS[device][encoder]
+    return report.row(name, found, floor, unit, rates=True, device=device, wrong=wrong)
 
 
 def sampling_row(device: str = "cpu", *, episodes: int = EPISODES, rounds: int = ROUNDS) -> dict:
@@ -169,8 +169,8 @@ def sampling_row(device: str = "cpu", *, episodes: int = EPISODES, rounds: int =
 
     times = medians({"ours": lambda: task.sample(episodes, generator), "reference": loop}, "cpu", rounds)
     found = {"ours": episodes / times["ours"], "reference": few / times["reference"]}
-    unit = f"episodes per second, {episodes} at once; ours / reference"
-    return _row("sampling", found, FLOORS[device]["sampling"], unit) | {"device": "cpu"}
+    unit = f"episodes per second, {episodes} at once"
+    return report.row("sampling", found, FLOORS[device]["sampling"], unit, rates=True)
 
 
 @torch.no_grad()
@@ -182,15 +182,6 @@ def _wrong(ours: PlasticLearner, reference: PlainEpisodes) -> str:
     expected = reference.answers(inputs)
     off = float((found - expected).norm() / expected.norm())
     return "" if off < TOLERANCE else f"WRONG BY {off:.1e}"
-
-
-def _row(name: str, found: dict[str, float], floor: float, unit: str) -> dict:
-    ratio = found["ours"] / found["reference"]
-    return {"name": name, "ratio": ratio, "unit": unit, **found, "floor": floor, "fault": fault(ratio, floor)}
-
-
-def _about(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks import nback_training, report
-from benchmarks.report import fault, medians
+from benchmarks.report import medians
 from wm.backbone import backbone
 from wm.nback.design import VIEWS
 from wm.nback.features import image_features, pooled
@@ -77,7 +77,7 @@ def picture_row(*, pictures: int = PICTURES, rounds: int = ROUNDS) -> dict:
     works = {"ours": lambda: drawn(render), "reference": lambda: drawn(plain_picture)}
     wrong = _wrong(np.mean(works["ours"]() != works["reference"]()), "OF THE PIXELS")
     speeds = {name: pictures / time for name, time in medians(works, "cpu", rounds).items()}
-    return _row("pictures", speeds, f"pictures of {WIDTH} pixels per second", wrong)
+    return _row("pictures", speeds, f"pictures of {WIDTH} pixels per second", wrong=wrong)
 
 
 def rendering_row(stimuli: StimulusSet | None = None, *, few: int = PICTURES, rounds: int = ROUNDS) -> dict:
@@ -92,7 +92,7 @@ def rendering_row(stimuli: StimulusSet | None = None, *, few: int = PICTURES, ro
     wrong = _wrong(np.mean(works["ours"]()[some] != plainly()), "OF THE PIXELS")
     times = medians(works, "cpu", rounds)
     speeds = {"ours": len(stimuli) / times["ours"], "reference": len(some) / times["reference"]}
-    return _row("rendering", speeds, f"images per second, {len(stimuli)} of a set", wrong)
+    return _row("rendering", speeds, f"images per second, {len(stimuli)} of a set", wrong=wrong)
 
 
 def _plain_image(stimuli: StimulusSet, row: int) -> np.ndarray:
@@ -118,18 +118,16 @@ def features_row(device: str = "cpu", *, images: int = IMAGES, rounds: int = ROU
     speeds = {name: images / time for name, time in medians(works, device, rounds).items()}
     if not wrong and len(stimuli) / speeds["ours"] > LIMIT_S:
         wrong = f"OVER {LIMIT_S:g} s FOR ALL {len(stimuli)}"
-    row = _row("features", speeds, f"images per second, {images} at once", wrong)
-    return row | {"device": torch.cuda.get_device_name() if device == "cuda" else "cpu"}
+    unit = f"images per second, {images} at once"
+    return _row("features", speeds, unit, wrong=wrong, device=device)
 
 
 def _wrong(part: float, of: str = "") -> str:
     return "" if part <= TOLERANCE else f"WRONG BY {part:.1e} {of}".strip()
 
 
-def _row(name: str, speeds: dict[str, float], unit: str, wrong: str) -> dict:
-    ratio, floor = speeds["ours"] / speeds["reference"], FLOORS[name]
-    about = {"name": name, "ratio": ratio, "unit": f"{unit}; ours / reference", "floor": floor}
-    return about | speeds | {"fault": wrong or fault(ratio, floor), "device": "cpu"}
+def _row(name: str, speeds: dict[str, float], unit: str, **about: str) -> dict:
+    return report.row(name, speeds, FLOORS[name], unit, rates=True, **about)
 
 
 def rows(device: str = "cpu") -> list[dict]:

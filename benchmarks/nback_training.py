@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.report import fault, medians
+from benchmarks import report
+from benchmarks.report import medians
 from wm.backbone import Backbone, backbone
 from wm.nback import (
     FAMILIES,
@@ -106,10 +107,8 @@ def training_row(
     works = {"ours": ours.update, "reference": lambda: reference.update(*trials)}
     many = {"ours": batch, "reference": few}
     speeds = {name: many[name] / time for name, time in medians(works, device, rounds).items()}
-    ratio, floor = speeds["ours"] / speeds["reference"], FLOORS[device]
-    unit = f"trials of training per second, {batch} and {few} an update; ours / reference"
-    row = {"name": "training", "ratio": ratio, "unit": unit, "floor": floor, **speeds}
-    return row | {"fault": wrong or fault(ratio, floor), "device": _about(device)}
+    unit = f"trials of training per second, {batch} and {few} an update"
+    return report.row("training", speeds, FLOORS[device], unit, rates=True, device=device, wrong=wrong)
 
 
 @torch.no_grad()
@@ -167,17 +166,6 @@ def _diets(architecture: str) -> Iterator[str]:
 
 
 def _limited(name: str, taken: float, limit: float, unit: str, device: str, wrong: str = "") -> dict:
-    row = {
-        "name": name,
-        "ours": taken,
-        "reference": limit,
-        "ratio": limit / taken,
-        "floor": 1.0,
-        "unit": unit,
-    }
     late = "" if taken <= limit else f"OVER {limit:g} s"
-    return row | {"fault": wrong or late, "device": _about(device)}
-
-
-def _about(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    found = {"ours": taken, "reference": limit}
+    return report.row(name, found, 1.0, unit, device=device, wrong=wrong or late)

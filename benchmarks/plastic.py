@@ -16,7 +16,6 @@ from __future__ import annotations
 
 __all__ = ["campaign_row", "main", "memory_row", "token_rows"]
 
-import statistics
 from collections.abc import Callable
 
 import torch
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from benchmarks import report
 from benchmarks.plain_plastic import plain
-from benchmarks.report import fault, seconds
+from benchmarks.report import medians
 from wm.plastic import PlasticConfig, PlasticLearner, config, initial, knobs, layout, make_task, run
 from wm.plastic.bodies import Span, affine, body
 from wm.plastic.families import PAPER_RULES, PUBLISHED_UPDATES
@@ -73,12 +72,12 @@ def token_rows(device: str = "cpu", *, batch: int = BATCH, rounds: int = ROUNDS)
         settings = config(f"published_copying_{rule}", batch=batch, dropout=0.0)
         ours, reference = PlasticLearner(settings, ["0"], device=device), Plain(rule, device)
         length = make_task(settings).length
-        times = _medians({"ours": ours.update, "reference": reference.update}, device, rounds)
-        found = {"ours": times["ours"] / batch / length, "reference": times["reference"] / length}
+        times = medians({"ours": ours.update, "reference": reference.update}, device, rounds, 2)
+        tokens = {"ours": batch * length, "reference": length}
+        found = {name: 1000 * time / tokens[name] for name, time in times.items()}
         floor = FLOORS[device]["token"]
-        unit = f"ms per token, batch of {batch}; reference / ours"
-        row = _row(f"token_step_{rule}", found, floor, unit, device)
-        rows.append(row | {"fault": _wrong(ours, reference) or row["fault"]})
+        unit, wrong = f"ms per token, batch of {batch}", _wrong(ours, reference)
+        rows.append(report.row(f"token_step_{rule}", found, floor, unit, device=device, wrong=wrong))
     return rows
 
 
@@ -108,10 +107,10 @@ def campaign_row(device: str = "cpu", *, rounds: int = ROUNDS) -> dict:
         for each in learners:
             each.update()
 
-    times = _medians({"ours": together}, device, rounds)
-    found = {"ours": times["ours"] / tokens, "reference": PUBLISHED_MS}
+    times = medians({"ours": together}, device, rounds, 2)
+    found = {"ours": 1000 * times["ours"] / tokens, "reference": PUBLISHED_MS}
     unit = "ms per token, one sequence an update; published / ours"
-    return _row("campaign", found, FLOORS[device]["campaign"], unit, device)
+    return report.row("campaign", found, FLOORS[device]["campaign"], unit, device=device)
 
 
 def memory_row(device: str = "cpu", *, batch: int = 64) -> dict:
@@ -126,7 +125,7 @@ def memory_row(device: str = "cpu", *, batch: int = 64) -> dict:
         "reference": _kept(lambda: dense(settings, weights, inputs, own)),
     }
     unit = f"MB kept for backward, batch of {batch}; dense / factored"
-    return _row("memory", found, MEMORY_FLOOR, unit, device)
+    return report.row("memory", found, MEMORY_FLOOR, unit, device=device)
 
 
 def dense(settings: PlasticConfig, weights: dict[str, Tensor], inputs: Tensor, own: Knobs) -> Tensor:
@@ -170,24 +169,6 @@ def _kept(work: Callable[[], Tensor]) -> float:
     total = sum(each.untyped_storage().nbytes() for each in kept.values())
     del result
     return total / 1e6
-
-
-def _medians(works: dict[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
-    """Median times in ms of works that take turns; the first round only warms."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
-        for name, work in works.items():
-            found = 1000 * seconds(work, 2, device)
-            if turn:
-                times[name].append(found)
-    return {name: statistics.median(each) for name, each in times.items()}
-
-
-def _row(name: str, found: dict[str, float], floor: float, unit: str, device: str) -> dict:
-    ratio = found["reference"] / found["ours"]
-    about = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    row = {"name": name, "ratio": ratio, "unit": unit, **found, "floor": floor, "device": about}
-    return row | {"fault": fault(ratio, floor)}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,7 +6,7 @@ keeps its floor and is right), and perhaps of_limit, the share of the time that 
 
 from __future__ import annotations
 
-__all__ = ["fault", "medians", "run", "seconds", "table"]
+__all__ = ["about", "fault", "medians", "row", "run", "seconds", "table"]
 
 import argparse
 import json
@@ -29,12 +29,14 @@ def seconds(work: Callable[[], object], repeats: int, device: str) -> float:
     return (perf_counter() - start) / repeats
 
 
-def medians(works: dict[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
-    """Median times in s of works that take turns; the first round only warms."""
+def medians(
+    works: dict[str, Callable[[], object]], device: str, rounds: int, repeats: int = 1
+) -> dict[str, float]:
+    """Median times in s of works that take turns, `repeats` calls each; the first round only warms."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds + 1):
         for name, work in works.items():
-            found = seconds(work, 1, device)
+            found = seconds(work, repeats, device)
             if turn:
                 times[name].append(found)
     return {name: statistics.median(each) for name, each in times.items()}
@@ -43,6 +45,25 @@ def medians(works: dict[str, Callable[[], object]], device: str, rounds: int) ->
 def fault(ratio: float, floor: float) -> str:
     """What is wrong with a ratio, in words; empty if it keeps its floor."""
     return "" if ratio >= floor else "BELOW THE FLOOR"
+
+
+def about(device: str) -> str:
+    """What a row says about the device."""
+    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+
+
+def row(
+    name: str, found: dict[str, float], floor: float, unit: str, *,
+    rates: bool = False, device: str = "cpu", wrong: str = "",
+) -> dict:  # fmt: skip
+    """A row of what was found, `ours` and `reference`: times or sizes, or rates, of which more is better.
+
+    wrong: what is wrong with the results, in words.
+    """
+    above, below = ("ours", "reference") if rates else ("reference", "ours")
+    ratio, told = found[above] / found[below], unit if ";" in unit else f"{unit}; {above} / {below}"
+    said = {"name": name, "ratio": ratio, "unit": told, **found, "floor": floor}
+    return said | {"fault": wrong or fault(ratio, floor), "device": about(device)}
 
 
 def _percent(share: float | None) -> str:

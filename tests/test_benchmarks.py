@@ -132,14 +132,15 @@ def nback(monkeypatch):
 
 
 def test_rows_of_objects_at_small_size(nback, monkeypatch, capsys):
-    few = nback.stimulus_set("published", categories=("chair",)).part("test", "interpolating")
+    few = nback.stimulus_set("published", categories=("chair",)).part("test", "novel_angle")
     rows = [nback.picture_row(pictures=2, rounds=1), nback.rendering_row(few, few=2, rounds=1)]
     rows.append(nback.features_row(images=2, rounds=1))
     assert [row["name"] for row in rows] == ["pictures", "rendering", "features"]
     assert all(row["ratio"] == row["ours"] / row["reference"] > 0 for row in rows)
     assert all(row["fault"].split(" s ")[0] in ("", "BELOW THE FLOOR", "OVER 180") for row in rows)
     monkeypatch.setattr(nback, "LIMIT_S", 0.0)
-    assert nback.features_row(images=1, rounds=1)["fault"] == "OVER 0 s FOR ALL 6528"
+    late = f"OVER 0 s FOR ALL {len(nback.stimulus_set('rich'))}"
+    assert nback.features_row(images=1, rounds=1)["fault"] == late
     monkeypatch.setattr(nback, "picture_row", lambda: rows[0])
     monkeypatch.setattr(nback, "rendering_row", lambda: rows[1])
     monkeypatch.setattr(nback, "features_row", lambda device: rows[2])

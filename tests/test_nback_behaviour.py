@@ -8,31 +8,35 @@ import torch
 from wm import nback
 from wm.files import DamagedFile, write_table
 from wm.nback import attention, behaviour, derived
+from wm.nback import attention_plots as looking
 from wm.nback import behaviour_plots as plots
-from wm.nback.task import FEATURES, LAGS, TASKS, Sampler
+from wm.nback.design import SPLITS
+from wm.nback.pictures import SPLIT_LOOKS
+from wm.nback.task import FEATURES, LAGS, TASKS
 
 FAMILIES = [
     f"{head}{name}_{diet}"
     for name in ("rnn", "gru", "lstm")
     for head, diet in (
         *(("", diet) for diet in ("mtmf", "stmf_1", "stmf_2", "stsf_1_location", "stsf_2_identity")),
-        ("attention_", "mtmf"), ("published_", "mtmf"),
+        ("attention_", "mtmf"), ("dual_", "mtmf"), ("published_", "mtmf"),
     )
 ]  # fmt: skip
 
 
-def score(family, seed, split, task):
+def score(family, seed, split, task, lures="natural"):
     """A score of which every part is known: hundredths by architecture, tens of thousandths by seed."""
     level = {"rnn": 0.90, "gru": 0.95, "lstm": 0.96}[nback.config(family).architecture]
-    lower = {"trained": 0, "novel_angle": 0.01, "extrapolating": 0.02, "novel_identity": 0.04}[split]
+    lower = {"trained": 0, "novel_angle": 0.01, "extrapolating": 0.02, "novel_identity": 0.04}
+    lower = lower.get(split, 0.05) + 0.1 * (lures == "balanced")
     level += 0.02 * family.startswith("attention") - lower * (task.feature != "location")
     return level - 0.002 * (task.lag - 2) + 1e-4 * seed
 
 
-def row(family, seed, split, task):
-    right = score(family, seed, split, task)
+def row(family, seed, split, task, lures="natural"):
+    right = score(family, seed, split, task, lures)
     counts = np.array([[100, 0, 0], [2, 800, 198], [1, 99, 900]])
-    about = {"family": family, "network": f"{family}-{seed:02}", "seed": seed, "split": split}
+    about = {"family": family, "network": f"{family}-{seed:02}", "seed": seed, "lures": lures, "split": split}
     steps = {f"step_{k}": 1.0 if k <= task.lag else right + k / 1000 for k in range(1, 7)}
     whole = {"balanced": right, "all_steps": (task.lag + (6 - task.lag) * right) / 6}
     return about | {"task": task.name} | whole | derived._answers(counts) | steps
@@ -46,15 +50,17 @@ def planted(tmp_path, monkeypatch):
     for family in FAMILIES:
         kind = nback.config(family)
         for seed in range(3):
-            scores += [row(family, seed, s, t) for s in nback.SCORED for t in nback.diet(kind)]
+            scores += [row(family, seed, split, task, lures) for lures in ("natural", "balanced")
+                       for split in SPLITS for task in nback.diet(kind)]  # fmt: skip
             about = {"family": family, "network": f"{family}-{seed:02}", "seed": seed}
             slow = 1000 - 200 * (kind.attention == "spatial") + 10 * seed
-            curves += [about | {"step": step, "val_novel_angle_acc": min(0.5 + 0.4 * step / slow, 0.9999)}
-                       for step in range(200, 2001, 200)]  # fmt: skip
+            values = {step: min(0.5 + 0.4 * step / slow, 0.9999) for step in range(200, 2001, 200)}
+            curves += [about | {"step": step, "val_trained_acc": value, "val_novel_angle_acc": value}
+                       for step, value in values.items()]  # fmt: skip
             if kind.attention == "spatial":
                 looks += [about | {"split": s, "task": t.name, "on_object": 0.3 + seed / 100,
                                    "entropy": {"location": 1.2, "identity": 0.5, "category": 0.8}[t.feature]}
-                          for s in nback.SCORED for t in TASKS]  # fmt: skip
+                          for s in SPLITS for t in TASKS]  # fmt: skip
     for name, rows in (("diets", scores), ("diets_curves", curves), ("diets_attention", looks)):
         write_table(tmp_path / "nback" / f"{name}.csv", pd.DataFrame(rows))
     return behaviour.scores(), behaviour.curves(), behaviour.scores("diets_attention")
@@ -88,8 +94,29 @@ def test_networks_of_one_kind(planted):
     assert {*behaviour.of(rows, "gru").family} == {"gru_mtmf"}
     assert {*behaviour.of(rows, diet="stsf").family} == {name for name in FAMILIES if "stsf" in name}
     assert {*behaviour.of(rows, "rnn", attention="spatial").family} == {"attention_rnn_mtmf"}
-    with pytest.raises(ValueError, match="no network in the table is of gru, stsf, attention dual"):
+    with pytest.raises(ValueError, match="of gru, stsf, attention dual, stimuli rich, tested with natural"):
         behaviour.of(rows, "gru", "stsf", attention="dual")
+
+
+def test_what_is_compared_with_the_paper_has_natural_lures(planted):
+    rows = planted[0]
+    assert {*behaviour.of(rows, "gru").lures} == {"natural"}
+    other = behaviour.of(rows, "gru", lures="balanced", feature="identity")
+    assert {*other.feature} == {"identity"} and {*other.lures} == {"balanced"}
+    lower = behaviour.by_seed(behaviour.of(rows, "gru", feature="identity"), "trained") - 0.1
+    assert behaviour.by_seed(other, "trained").to_numpy() == pytest.approx(lower.to_numpy(), abs=1e-6)
+
+
+def test_a_table_says_how_its_networks_were_trained_whatever_their_family_usually_has(planted, tmp_path):
+    path = tmp_path / "nback" / "diets.csv"
+    table = pd.read_csv(path)[lambda own: own.family == "gru_mtmf"].drop(columns="lures")
+    write_table(path, table.assign(architecture="gru", diet="mtmf", attention="dual", stimuli="rich"))
+    rows = behaviour.scores()
+    assert {*rows.attention} == {"dual"} and {*rows.lures} == {"natural"}
+    kind = nback.config("gru_mtmf", attention="dual", stimuli="published")
+    assert behaviour.kind_of(kind) == {
+        "architecture": "gru", "diet": "mtmf", "attention": "dual", "stimuli": "published",
+    }  # fmt: skip
 
 
 def test_networks_without_scores_are_named(planted):
@@ -130,22 +157,18 @@ def test_tasks_below_a_bar_and_means_by_feature(planted):
     table = behaviour.summary(behaviour.of(rows))
     assert table.loc[("gru", "novel_identity"), "identity"].startswith("0.9101 [")
     assert table.loc[("gru", "trained"), "all"].startswith("0.9501 [")
-    assert [*table.columns] == [*FEATURES, "all"] and len(table) == 12
+    assert [*table.columns] == [*FEATURES, "all"] and len(table) == 15
 
 
-@pytest.mark.parametrize("many", [2, 5, 8])
-def test_what_categories_alone_give_is_what_trials_show(many):
-    identity = np.repeat(np.arange(4 * many), 8)
-    labels = {"location": np.arange(len(identity)) % 4, "identity": identity, "category": identity // many}
-    level = behaviour.category_alone(labels["category"], identity)
-    assert level == pytest.approx(1 - (many - 1) / (4 * many - 1) / 2)
-    sampler = Sampler(labels)
-    uniforms = torch.rand(20_000, sampler.numbers, generator=torch.Generator().manual_seed(0))
-    trials = sampler.trials(uniforms, torch.tensor(nback.Task("identity", 1).place))
-    seen = labels["category"][trials.images.numpy()]
-    answers, right = 1 + (seen[:, 1:] == seen[:, :-1]), trials.targets.numpy()[:, 1:]
-    shares = [(answers == right)[right == answer].mean() for answer in (1, 2)]
-    assert np.mean(shares) == pytest.approx(level, abs=0.005) and shares[1] == 1
+def test_shortcuts_are_those_of_the_objects_of_each_split():
+    from wm.nback.stimuli import stimulus_set
+
+    stimuli = stimulus_set("published")
+    found = behaviour.shortcuts(stimuli)
+    assert [*found] == [*SPLITS]
+    assert found["trained"] == pytest.approx({"identity": 1 - 1 / 7 / 2, "category": (1 + 1 / 2) / 2})
+    assert found["novel_both"] == pytest.approx(found["trained"]), "two objects of each category, too"
+    assert [*behaviour.shortcuts(stimuli.part("test", "trained"))] == ["trained"]
 
 
 def test_errors_are_shares_of_what_was_right(planted):
@@ -177,8 +200,27 @@ def test_a_bar_reached_at_once_or_never():
     rows = pd.DataFrame({"seed": [0, 0, 1, 1], "step": [200, 400] * 2})
     rows["val_novel_angle_acc"] = [0.7, 0.95, 0.6, 0.7]
     assert behaviour.updates_to(rows, 0.6).to_numpy() == pytest.approx([100, 200])
-    assert behaviour.updates_to(rows, 0.9).to_numpy() == pytest.approx([360, 400])
+    assert behaviour.updates_to(rows, 0.9).to_numpy() == pytest.approx([360, np.inf])
     assert behaviour.updates_to(rows, 0.5).to_numpy() == pytest.approx([0, 0])
+
+
+def test_who_never_is_at_a_bar_is_told_and_counts_as_last(planted):
+    curves = behaviour.of(planted[1], "gru")
+    table = behaviour.to_bars(curves)
+    assert table.loc["gru_mtmf", "novel_angle at 0.90"] == "3 of 3; median 1010 (1000 to 1020)"
+    late = curves.assign(val_novel_angle_acc=curves.val_novel_angle_acc.where(curves.seed == 0, 0.8))
+    assert behaviour.to_bars(late).iloc[0, 1] == "1 of 3; median not reached (1000 to 1000)"
+    never = curves.assign(val_novel_angle_acc=0.8)
+    assert behaviour.to_bars(never).iloc[0, 1] == "0 of 3"
+    two = pd.concat([never.assign(family="a", network="a"), late.assign(family="b", network=late.network)])
+    assert [*behaviour.to_bars(two[two.seed == 0]).index] == ["a", "b"]
+
+
+def test_updates_saved_are_counted_up_to_the_last(planted):
+    curves = planted[1]
+    kept = ~((curves.family == "attention_lstm_mtmf") & (curves.seed == 1))
+    late = curves.assign(val_novel_angle_acc=curves.val_novel_angle_acc.where(kept, 0.6))
+    assert behaviour.sooner(late, "lstm") == pytest.approx([200, 1010 - 2000, 200], abs=0.01)
 
 
 def test_numbers_of_parameters_are_those_of_torch():
@@ -196,7 +238,7 @@ def test_numbers_of_parameters_are_those_of_torch():
 
 
 def attentive(family="attention_gru", **changes):
-    return nback.create_model(family, 3, channels=5, units=6, **changes)
+    return nback.create_model(family, 3, features_channels=5, units=6, **changes)
 
 
 def test_maps_are_what_the_network_does_in_trials_whatever_came_before():
@@ -208,7 +250,7 @@ def test_maps_are_what_the_network_does_in_trials_whatever_came_before():
         trace = model.run(features.reshape(2, 6, 4, 5), task)
         assert trace.attention[0].flatten(0, 1).numpy() == pytest.approx(found[task.place], abs=1e-6)
     with pytest.raises(ValueError, match="gru_mtmf-03 has no spatial attention"):
-        attention.maps(nback.create_model("gru", 3, channels=5, units=6), features)
+        attention.maps(nback.create_model("gru", 3, features_channels=5, units=6), features)
 
 
 def test_attention_at_the_object_or_spread_is_measured():
@@ -230,7 +272,8 @@ def test_where_a_network_looks_is_a_row_for_each_split_and_task():
     assert len(rows) == 18 and [row["task"] for row in rows[:9]] == [task.name for task in TASKS]
     expected = attention.maps(model, images.features)[4][number, number % 4].mean()
     assert rows[4]["on_object"] == pytest.approx(expected) and rows[4]["family"] == "attention_gru_mtmf"
-    assert not [*attention.attention_rows(nback.create_model("gru", channels=5), {"trained": images})]
+    plain = nback.create_model("gru", features_channels=5)
+    assert not [*attention.attention_rows(plain, {"trained": images})]
     model.record["diverged"] = True
     assert not [*attention.attention_rows(model, {"trained": images})]
 
@@ -246,7 +289,7 @@ def test_measures_of_diets_hold_errors_steps_and_attention(tmp_path, monkeypatch
     number = np.arange(64)
     labels = {"location": number % 4, "identity": number // 8, "category": number // 32}
     features = np.random.default_rng(0).random((64, 4, 5)).astype(np.float16)
-    held = dict.fromkeys(nback.SCORED, nback.Images(features, labels))
+    held = dict.fromkeys(SPLITS, nback.Images(features, labels))
     own = nback.Material(held["trained"], held, held, {})
     derived.measure_diets(
         ["gru_stmf_2", "attention_gru"],
@@ -254,11 +297,15 @@ def test_measures_of_diets_hold_errors_steps_and_attention(tmp_path, monkeypatch
         changes={"units": 4, "updates": 1, "batch": 4},
     )
     rows, looks = behaviour.scores(), behaviour.scores("diets_attention")
+    assert {*rows.lures} == {"natural", "balanced"}
+    other = rows[rows.lures == "balanced"]
+    assert other[["balanced", "match", "non_match"]].notna().all(axis=None) and other.step_1.isna().all()
+    rows = rows[rows.lures == "natural"]
     shares = rows.match + rows.match_as_non_match + rows.match_as_no_action
     assert shares.to_numpy() == pytest.approx(1, abs=1e-4)
     right = rows[[f"step_{k}" for k in range(1, 7)]].mean(axis=1)
     assert right.to_numpy() == pytest.approx(rows.all_steps.to_numpy(), abs=1e-3)
-    assert {*looks.family} == {"attention_gru_mtmf"} and len(looks) == 6 * 4 * 9
+    assert {*looks.family} == {"attention_gru_mtmf"} and len(looks) == 6 * len(SPLITS) * 9
     assert looks.entropy.between(0, np.log(4) + 1e-6).all()
 
 
@@ -289,41 +336,59 @@ def test_constant_answers_are_drawn_where_they_are(ax):
 
 
 def test_categories_alone_are_drawn_at_identity(ax):
-    plots.draw_alone(ax, {"trained": 0.887})
-    (line,) = ax.lines
-    assert [*line.get_xdata()] == [2.5, 5.5] and [*line.get_ydata()] == [0.887] * 2
+    plots.draw_alone(ax, {"trained": {"identity": 0.887, "category": 0.56}})
+    one, two = ax.lines
+    assert [*one.get_xdata()] == [2.5, 5.5] and [*one.get_ydata()] == [0.887] * 2
+    assert [*two.get_xdata()] == [5.5, 8.5] and [*two.get_ydata()] == [0.56] * 2
+
+
+def test_both_lures_are_side_by_side(planted, ax):
+    rows, levels = planted[0], {split: {"identity": 0.9, "category": 0.6} for split in SPLITS}
+    plots.draw_lures(ax, rows, "gru", levels)
+    own = rows[(rows.family == "gru_mtmf") & (rows.feature == "identity")]
+    expected = own.groupby(["split", "lures", "seed"]).balanced.mean()
+    assert sorted(drawn(ax)) == pytest.approx(sorted(expected)) and len(expected) == 30
+    assert [line.get_ydata()[0] for line in ax.lines[:5]] == [0.9] * 5
 
 
 def test_panels_of_diets_gaps_and_presets_hold_what_is_in_the_table(planted, ax):
     rows = planted[0]
     plots.draw_diets(ax, rows)
-    models = rows[(rows.attention == "none") & (rows.stimuli == "rich")]
+    models = rows[(rows.attention == "none") & (rows.stimuli == "rich") & (rows.lures == "natural")]
     expected = models.groupby(["family", "split"]).balanced.mean()
-    assert sorted(drawn(ax)) == pytest.approx(sorted(expected), abs=1e-9) and len(expected) == 60
+    assert sorted(drawn(ax)) == pytest.approx(sorted(expected), abs=1e-9) and len(expected) == 75
     ax.cla()
     plots.draw_gaps(ax, rows)
-    assert sorted({*drawn(ax).round(6)}) == pytest.approx([-0.04, -0.02, -0.01, 0])
+    assert sorted({*drawn(ax).round(6)}) == pytest.approx([-0.05, -0.04, -0.02, -0.01, 0])
     ax.cla()
     plots.draw_presets(ax, rows)
-    assert len(drawn(ax)) == 2 * 3 * 4 * 3
+    assert len(drawn(ax)) == 2 * 3 * 5 * 3
 
 
 def test_panels_of_attention_hold_what_is_in_the_tables(planted, ax):
-    rows, curves, looks = planted
-    plots.draw_gain(ax, rows)
-    assert drawn(ax) == pytest.approx(0.02, abs=1e-6)
+    rows, _, looks = planted
+    looking.draw_gain(ax, rows)
+    gains = drawn(ax).reshape(len(SPLITS), 2, 3, 3)  # split, kind, architecture, seed
+    assert gains[:, 0] == pytest.approx(0.02, abs=1e-6) and gains[:, 1] == pytest.approx(0, abs=1e-6)
     ax.cla()
-    plots.draw_looks(ax, looks)
+    looking.draw_looks(ax, looks)
     assert sorted({*drawn(ax).round(6)}) == pytest.approx([0.3, 0.31, 0.32]) and ax.get_ylim() == (0, 1)
     ax.cla()
-    plots.draw_looks(ax, looks, "entropy")
+    looking.draw_looks(ax, looks, "entropy")
     assert sorted({*drawn(ax).round(6)}) == pytest.approx([0.5, 0.8, 1.2])
-    ax.cla()
-    plots.draw_learning(ax, curves, "gru")
-    plain, better = ax.lines[:2]
-    assert (better.get_ydata() >= plain.get_ydata()).all() and [*plain.get_xdata()] == [
-        *range(200, 2001, 200)
+
+
+def test_the_re_make_stands_beside_our_grus(planted, ax):
+    rows = planted[0]
+    looking.draw_remake(ax, rows)
+    found = drawn(ax)
+    theirs = [
+        behaviour.REMAKE[kind][split] for split in SPLITS[:2] + SPLITS[3:4] for kind in ("none", "dual")
     ]
+    assert [value for value in theirs if value not in found] == []
+    own = behaviour.by_seed(behaviour.of(rows, "gru"), "novel_angle", "all_steps")
+    assert all(np.isclose(found, value).any() for value in own) and len(found) == 3 * 2 * 4
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["none", "gates by\ntask and\nimage"]
 
 
 def test_a_confusion_is_told_in_percent(ax):
@@ -342,7 +407,7 @@ def test_steps_begin_with_the_first_comparison(planted, ax):
 def test_a_map_lies_behind_its_object(ax):
     image = np.zeros((8, 8, 3), dtype=np.uint8)
     image[:2, :2] = 200
-    plots.draw_map(ax, image, np.array([0.1, 0.2, 0.3, 0.4]))
+    looking.draw_map(ax, image, np.array([0.1, 0.2, 0.3, 0.4]))
     shown = ax.images[0].get_array()
     assert shown[0, 0].tolist() == pytest.approx([200 / 255] * 3)
     assert np.ptp(shown[4:, 4:].reshape(-1, 3), axis=0).max() == 0
@@ -353,10 +418,10 @@ def test_a_map_lies_behind_its_object(ax):
 def test_example_images_show_each_category_at_another_place():
     from wm.nback.stimuli import stimulus_set
 
-    table = plots.example_images(stimulus_set("rich")).table
+    table = looking.example_images(stimulus_set("rich")).table
     assert [*table.location] == [0, 1, 2, 3] and table.category.is_unique and len(table) == 4
     assert {*table.split} == {"trained"} and {*table.part} == {"analysis"}
-    assert len(plots.example_images(stimulus_set("rich"), 2)) == 2
+    assert len(looking.example_images(stimulus_set("rich"), 2)) == 2
 
 
 def test_legends_name_what_is_drawn(ax):
@@ -364,6 +429,6 @@ def test_legends_name_what_is_drawn(ax):
     plots.split_legend(ax.figure, alone=True)
     plots.step_legend(ax.figure)
     plain, alone, steps = ([text.get_text() for text in legend.get_texts()] for legend in ax.figure.legends)
-    assert plain == [label for label, _, _ in plots.SPLIT_LOOKS.values()] + ["published bar"]
-    assert alone == [*plain, "categories alone"]
+    assert plain == [label for label, _, _ in SPLIT_LOOKS.values()] + ["published bar"]
+    assert alone == [*plain, "other feature alone"]
     assert steps == ["1-back", "2-back", "3-back", "trained", "object never trained"]

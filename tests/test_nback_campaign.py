@@ -1,13 +1,16 @@
 """Campaigns of N-back networks: training, saving, loading, running, measuring; the material."""
 
-from dataclasses import replace
+import logging
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from wm import nback, store
-from wm.nback import derived
+from wm import measured, nback, store
+from wm.nback import derived, variants
+from wm.nback.catalogue import POOLS
 from wm.nback.task import FEATURES, TASKS
 from wm.states import versions
 
@@ -24,7 +27,7 @@ def images(seed=0, many=64):
 
 @pytest.fixture
 def own():
-    held = {name: images(k + 1) for k, name in enumerate(nback.SCORED)}
+    held = {name: images(k + 1) for k, name in enumerate(nback.SPLITS)}
     return nback.Material(images(), held, held, {"made": "here"})
 
 
@@ -66,8 +69,10 @@ def test_a_record_says_what_was_done_and_how_to_do_it_again(data, own):
     )
     assert record["training"]["updates"] == 3 and record["training"].items() >= versions().items()
     assert record["material"] == {"made": "here"} and not record["diverged"]
-    assert record["scores"].keys() == nback.SCORED.keys()
-    assert record["test"]["tasks"] == ["1-back location", "1-back identity", "1-back category"]
+    assert [*record["scores"]] == [*nback.SPLITS]
+    for name in ("test", "test_balanced"):
+        assert record[name]["tasks"] == ["1-back location", "1-back identity", "1-back category"]
+        assert record[name]["splits"] == [*nback.SPLITS]
     history = store.load_network("nback", "gru_stmf_1-00").history
     assert history["step"] == [3] and len(history["val_novel_angle_acc"]) == 1
     assert {"loss", "accuracy", "val_novel_identity_acc"} <= history.keys()
@@ -98,12 +103,26 @@ def test_without_networks_or_a_device_nothing_is_trained(own):
 
 
 def test_scores_are_those_of_the_weights_as_saved(own):
-    done = nback.train_ensemble([settings()] * 2, ["0", "1"], own, trials=20)
+    kinds = [settings()] * 2
+    done = nback.train_ensemble(kinds, ["0", "1"], own, trials=20)
     weights = {name: torch.cat([each.weights[name] for each in done.networks])
                for name in done.networks[0].weights}  # fmt: skip
-    again = nback.evaluated([settings()] * 2, weights, own.test, trials=20)
+    again = nback.evaluated(kinds, weights, own.test, trials=20)
     assert np.array_equal(again.counts, done.evaluation.counts)
     assert done.records[1]["scores"] == again.scores(1)
+    assert done.records[1]["test"] == again.record(1)
+
+
+def test_a_network_that_sees_category_alone_passes_the_natural_test_and_not_the_balanced_one(own):
+    part = images()
+    seen = part._replace(features=np.eye(CHANNELS)[part.labels["category"]][:, None].repeat(4, 1))
+    kind = settings("gru_stsf_1_identity", units=32, batch=64, updates=200, learning_rate=0.01)
+    done = nback.train_ensemble([kind], ["0"], nback.Material(seen, {"trained": seen}, {"trained": seen}))
+    level = nback.shortcut_levels(part.labels)["identity"]
+    assert level == pytest.approx((1 + 4 / 7) / 2)
+    assert done.records[0]["scores"]["trained"] == pytest.approx(level, abs=0.03)
+    assert done.balanced.scores(0)["trained"] == pytest.approx(0.5, abs=0.03)
+    assert done.records[0]["test_balanced"] == done.balanced.record(0)
 
 
 def test_a_network_that_diverged_has_no_scores(own):
@@ -111,6 +130,7 @@ def test_a_network_that_diverged_has_no_scores(own):
     done = nback.train_ensemble(kinds, ["0", "0"], own, trials=4)
     assert [each["diverged"] for each in done.records] == [True, False]
     assert done.records[0]["scores"] == {} and done.records[1]["scores"]
+    assert done.records[0]["test"] == done.records[0]["test_balanced"] == {}
     assert [*derived.rows_of(done.networks[0])] == []
 
 
@@ -129,7 +149,7 @@ def test_an_interrupted_campaign_goes_on_with_the_same_result(tmp_path, own):
 
 
 def test_a_network_is_shown_trials_by_features_and_told_the_task_by_name():
-    model = nback.create_model("lstm", 3, channels=CHANNELS, units=4)
+    model = nback.create_model("lstm", 3, features_channels=CHANNELS, units=4)
     shown = torch.randn(2, 6, 4, CHANNELS)
     trace = model.run(shown, "2-back identity")
     place = TASKS.index(nback.Task("identity", 2))
@@ -146,7 +166,10 @@ def test_a_network_is_shown_trials_by_features_and_told_the_task_by_name():
 
 def test_unknown_tasks_are_told_the_nearest():
     with pytest.raises(ValueError, match="no task '2-back identiy': did you mean 2-back identity"):
-        nback.create_model("gru", channels=CHANNELS, units=4).run(torch.zeros(1, 6, 4, 5), "2-back identiy")
+        nback.task_named("2-back identiy")
+    model = nback.create_model("gru", features_channels=CHANNELS, units=4)
+    with pytest.raises(ValueError, match="no task '4-back location'"):
+        model.run(torch.zeros(1, 6, 4, 5), "4-back location")
 
 
 def test_images_are_shown_to_the_backbone_first(monkeypatch):
@@ -159,13 +182,22 @@ def test_images_are_shown_to_the_backbone_first(monkeypatch):
         asked.append((shown.shape, shown.dtype, network, pool))
         return np.ones((len(shown), 4, 1280), dtype=np.float16)
 
-    monkeypatch.setattr(backbone, "backbone", lambda name, **_: name)
+    found = SimpleNamespace(sha256="a" * 64, title="EfficientNet-Lite0")
+    files = []
+    monkeypatch.setattr(backbone, "backbone", lambda name, file, **_: files.append((name, file)) or found)
     monkeypatch.setattr(features, "image_features", image_features)
     model = nback.create_model("gru", units=4)
     trace = model.run(np.zeros((2, 6, 224, 224, 3), dtype=np.uint8), "1-back location")
-    assert asked == [((12, 224, 224, 3), np.uint8, "efficientnet_lite0", "grid2")]
+    assert asked == [((12, 224, 224, 3), np.uint8, found, "grid2")]
+    assert files == [("efficientnet_lite0", None)]
     expected = model.run(torch.ones(2, 6, 4, 1280), "1-back location")
     assert torch.equal(trace.logits, expected.logits)
+    same, other = (
+        replace(model, record={"material": {"backbone_sha256": digest * 64}}) for digest in ("a", "b")
+    )
+    assert same.backbone(weights="mine.pth") is found and files[-1] == ("efficientnet_lite0", "mine.pth")
+    with pytest.raises(ValueError, match="gru_mtmf-00 was trained with .* sha256 bbbbbbbbbbbb, .* aaaaaa"):
+        other.backbone()
 
 
 def test_the_factory_makes_what_training_finds():
@@ -174,7 +206,7 @@ def test_the_factory_makes_what_training_finds():
         assert model.config == nback.config(name) and model.weights["reduce.weight"].shape[2] == 1280
     kind = settings()
     first = nback.NBackLearner(kind, ["5"], nback.Material(images(), {}, {}))
-    model = nback.create_model(kind, "5", channels=CHANNELS)
+    model = nback.create_model(kind, "5", features_channels=CHANNELS)
     assert all(torch.equal(value, first.weights()[name]) for name, value in model.weights.items())
     with pytest.raises(ValueError, match=r"takes no changes \(units\)"):
         nback.create_model(kind, units=3)
@@ -210,23 +242,29 @@ def test_material_of_a_configuration_has_each_split_of_the_stimuli(monkeypatch):
     from wm.nback import features, stimuli
 
     sets = stimuli.stimulus_set("published")
-    asked = []
+    asked, weighed = [], []
 
     def numbered(chosen, backbone, pool, weights, device):
         asked.append((backbone, pool, weights, device))
         return np.broadcast_to(chosen.table.image.to_numpy(np.float32)[:, None, None], (len(chosen), 1, 2))
 
     monkeypatch.setattr(features, "features", numbered)
+    monkeypatch.setattr(features, "weights_sha256", lambda *given: weighed.append(given) or "c" * 64)
     found = nback.material(nback.config("published_gru_mtmf", pool="gap"))
+    assert weighed == [("efficientnet_lite0", None)] and found.record["backbone_sha256"] == "c" * 64
     assert asked == [("efficientnet_lite0", "gap", None, "cpu")] * 3
     pairs = [("train", "trained", found.train)]
-    pairs += [("validation", split, found.validation[name]) for name, split in nback.SCORED.items()]
-    pairs += [("test", split, found.test[name]) for name, split in nback.SCORED.items()]
+    pairs += [("validation", split, found.validation[split]) for split in nback.SPLITS]
+    pairs += [("test", split, found.test[split]) for split in nback.SPLITS]
     for part, split, own in pairs:
         chosen = sets.part(part, split)
         assert np.array_equal(own.features[:, 0, 0], chosen.table.image)
         assert all(np.array_equal(own.labels[name], chosen.labels(name)) for name in FEATURES)
     assert found.record["pool"] == "gap" and found.record["tables"] == sets.hashes()
+    few = stimuli.stimulus_set("published", novel=0, categories=("car", "chair"))
+    mine = nback.material(nback.config("gru"), stimuli=few)
+    assert [*mine.test] == [*mine.validation] == ["trained", "novel_angle", "extrapolating"]
+    assert mine.record["tables"] == few.hashes() and len(mine.train.features) == len(few.part("train"))
 
 
 # ---------------------------------------------------------------- measures
@@ -236,12 +274,15 @@ def test_scores_of_saved_networks_are_collected(data, own):
     nback.train(settings(), seeds=["0", "1"], material=own)
     nback.train(settings("rnn_stsf_1_location"), material=own)
     table = derived.measure()
-    assert len(table) == 2 * 4 * 9 + 4
+    assert len(table) == 2 * (2 * 5 * 9 + 5)
+    assert [*table][:6] == ["family", "network", "seed", "lures", "split", "task"]
     row = table[(table.network == "gru_mtmf-01") & (table.split == "novel_angle")]
+    assert [*row.lures] == ["natural"] * 9 + ["balanced"] * 9
+    row = row[row.lures == "natural"]
     expected = nback.load("gru_mtmf-01").record["scores"]
     assert row.balanced.mean() == pytest.approx(expected["novel_angle"], abs=1e-5)
     assert (row.balanced - (row.match + row.non_match) / 2).abs().max() < 1e-9
-    assert len(derived.measure(["rnn_stsf_1_location"])) == 4
+    assert len(derived.measure(["rnn_stsf_1_location"])) == 10
 
 
 def test_nothing_saved_is_told(data):
@@ -249,7 +290,8 @@ def test_nothing_saved_is_told(data):
         derived.measure()
 
 
-def test_diets_are_trained_together_and_their_scores_and_curves_kept(data, own):
+def test_diets_are_trained_together_and_their_scores_and_curves_kept(data, own, caplog):
+    caplog.set_level(logging.INFO, logger="wm.nback")
     asked = []
 
     def material_of(kind):
@@ -263,3 +305,74 @@ def test_diets_are_trained_together_and_their_scores_and_curves_kept(data, own):
     assert counts == {"rnn_mtmf": 6, "gru_stmf_2": 3, "gru_stsf_1_location": 3}
     curves = store.read_table(data / "data_json/nback/diets_curves.csv")
     assert len(curves) == 12 and {"val_novel_angle_acc", "loss"} <= {*curves}
+    assert table.lures.value_counts().to_dict() == {"natural": 6 * 45 + 3 * 15 + 3 * 5, "balanced": 330}
+    assert nback.names() == [] and len(caplog.messages) == 2
+    assert caplog.messages[0].startswith("6 networks (gru_stmf_2, gru_stsf_1_location): trained in ")
+
+
+def test_first_networks_of_all_tasks_are_saved_as_if_trained_alone(data, own):
+    families = ["gru_mtmf", "gru_stmf_2", "dual_gru"]
+    derived.measure_diets(families, material_of=lambda kind: own, changes=SMALL, save=True)
+    assert nback.names() == ["dual_gru_mtmf-00", "gru_mtmf-00"]
+    kept, options = nback.load("gru_mtmf-00"), " --units 4 --batch 4 --updates 3"
+    alone = nback.train(settings(), material=own, overwrite=True).networks[0]
+    for name, value in alone.weights.items():
+        torch.testing.assert_close(kept.weights[name], value, atol=2e-3, rtol=2e-3)
+    assert kept.record["command"] == alone.record["command"] == "wm train nback.gru_mtmf --seeds 0" + options
+    assert [*kept.record["scores"]] == [*nback.SPLITS]
+    saved = store.load_network("nback", "dual_gru_mtmf-00")
+    assert saved.history["step"] == [3] and isinstance(saved.history["loss"][0], float)
+
+
+# ---------------------------------------------------------------- what of the settings makes networks learn
+
+
+def test_variants_change_one_setting_each_and_keep_the_map_as_wide():
+    usual = nback.config("gru")
+    for name, variant in variants.VARIANTS.items():
+        other = variants.varied(usual, name)
+        differing = {field for field, value in asdict(usual).items() if asdict(other)[field] != value}
+        assert differing == {*variant.changes} | ({"channels"} if "pool" in variant.changes else set())
+        assert POOLS[other.pool] * other.channels == POOLS[usual.pool] * usual.channels
+    assert variants.varied(usual, "gap").channels == 256
+
+
+def test_training_is_measured_for_each_variant_and_split(data, own, monkeypatch, caplog):
+    def material_of(kind):
+        few = [part._replace(features=part.features[:, :1]) for part in (own.train, *own.test.values())]
+        held = dict(zip(own.test, few[1:], strict=True))
+        return own if kind.pool == "grid2" else nback.Material(few[0], held, held)
+
+    with caplog.at_level(logging.INFO, logger="wm.nback"):
+        table = variants.measure_training(material_of=material_of, changes=SMALL)
+    assert [message.split(" (")[0] for message in caplog.messages] == ["3 networks", "18 networks"]
+    assert [*table.variant.unique()] == [*variants.VARIANTS] and len(table) == 7 * 3 * 5
+    assert table.groupby("variant").size().nunique() == 1 and [*table.split[:5]] == [*nback.SPLITS]
+    assert (table.best >= table.validation).all()
+    assert table[["test", "test_balanced"]].notna().all().all()
+    alone = nback.train_ensemble([settings(learning_rate=3e-3)], ["1"], own)
+    row = table[(table.variant == "rate_3e-3") & (table.seed == "1")]
+    assert dict(zip(row.split, row.test, strict=True)) == pytest.approx(alone.evaluation.scores(0), abs=0.02)
+    expected = [alone.history[f"val_{split}_acc"][-1][0] for split in nback.SPLITS]
+    assert [*row.validation] == pytest.approx(expected, abs=0.02)
+    kept = measured.read("nback", "training")
+    assert len(kept) == len(table) and [*kept] == [*table]
+    assert derived.MEASURES["training"] is variants.measure_training
+
+
+def test_networks_that_diverge_have_no_test_in_the_table(data, own, monkeypatch):
+    monkeypatch.setattr(variants, "VARIANTS", {
+        "usual": variants.VARIANTS["usual"], "wild": variants.Variant("wild", {"learning_rate": 1e30}),
+    })  # fmt: skip
+    changes = SMALL | {"updates": 6, "clip_norm": 0.0}
+    table = variants.measure_training(["rnn"], material_of=lambda kind: own, changes=changes)
+    wild = table.variant == "wild"
+    assert table.test[wild].isna().all() and table.test_balanced[wild].isna().all()
+    assert table.test[~wild].notna().all() and table.reached_95[~wild].isna().all()
+    assert set(table.family) == {"rnn_mtmf"}
+
+
+def test_a_bar_is_reached_when_it_first_is():
+    steps, values = np.array([50, 100, 150, 200]), np.array([0.5, 0.95, 0.93, 0.99])
+    assert variants.reached(steps, values, 0.95) == 100 and variants.reached(steps, values, 0.96) == 200
+    assert np.isnan(variants.reached(steps, values, 0.995))

@@ -48,7 +48,7 @@ def asked(monkeypatch):
 
     def material_of(config, **options):
         noted.update(options, config=config)
-        held = dict.fromkeys(nback.SCORED, images)
+        held = dict.fromkeys(nback.SPLITS, images)
         return nback.Material(images, held, held, {"made": "here"})
 
     monkeypatch.setattr(campaign, "material_of", material_of)
@@ -62,8 +62,10 @@ def test_a_published_file_is_trained_and_what_has_no_meaning_is_told(wm, written
     unused = [line.split(" has no meaning here: ") for line in lines if " has no meaning here: " in line]
     assert {key for key, _ in unused} == {"experiment_name", "num_workers", "gamma", "save_hidden"}
     assert all(why for _, why in unused)
-    same = "the same without a file: wm train nback.gru_stmf_2 --seeds 3 7 --units 3 --batch 4 --updates 4"
-    assert same in lines
+    same = "the same without a file: wm train nback.gru_stmf_2 --seeds 3 7 --units 3 --channels 0 --batch 4"
+    assert f"{same} --updates 4 --no-action-weight 1.0" in lines
+    taken = [line.split(" is taken as ") for line in lines if " is taken as " in line]
+    assert [name for name, _ in taken] == ["channels", "pool", "no action weight"]
     assert lines[-1].startswith("saved nback/gru_stmf_2-03 gru_stmf_2-07: trained 0.")
     trained = nback.load("gru_stmf_2-07")
     assert trained.config == asked["config"]

@@ -1,11 +1,14 @@
 """Scores of N-back networks: responders whose scores are known, and plain counts."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
 
 from wm.nback import evaluate
-from wm.nback.evaluate import Evaluation, Exam, balanced, evaluated
+from wm.nback.balance import shortcut_levels
+from wm.nback.evaluate import Evaluation, Exam, balanced, evaluated, examined
 from wm.nback.families import config
 from wm.nback.material import Images
 from wm.nback.network import Trace, initial, layout, run
@@ -102,9 +105,9 @@ def test_counts_are_those_of_a_plain_loop():
     tasks = torch.arange(40).view(2, 20) % 9
     trials = Sampler(LABELS).trials(exam.uniforms.expand(2, -1, -1), tasks)
     answers = run(kind, weights, torch.from_numpy(IMAGES.features), trials.images, tasks).answers
-    expected = np.zeros((2, 6, 3, 3), dtype=int)
+    expected = np.zeros((2, 9, 6, 3, 3), dtype=int)
     for k, b, t in np.ndindex(2, 20, 6):
-        expected[k, t, trials.targets[k, b, t], answers[k, b, t]] += 1
+        expected[k, tasks[k, b], t, trials.targets[k, b, t], answers[k, b, t]] += 1
     assert np.array_equal(exam.counts(weights, tasks).numpy(), expected)
 
 
@@ -126,6 +129,57 @@ def test_a_test_is_the_same_for_all_and_whenever_it_is_taken():
     exams = [Exam(kinds[0], IMAGES, TASKS, stream=name, trials=25) for name in ("a", "a", "b")]
     assert torch.equal(exams[0].uniforms, exams[1].uniforms)
     assert not torch.equal(exams[0].uniforms, exams[2].uniforms)
+
+
+def from_category(images, tasks):
+    """Who answers identity tasks from category, and all others rightly."""
+    found = right_answers(images, tasks)
+    instead = torch.where((tasks >= 3) & (tasks < 6), tasks + 3, tasks)
+    return torch.where(((tasks >= 3) & (tasks < 6))[..., None], right_answers(images, instead), found)
+
+
+def test_who_answers_identity_from_category_is_at_its_level_and_at_chance_with_balanced_lures(responder):
+    responder(from_category)
+    kinds = [settings()]
+    found = examined(kinds, weights_of(kinds), {"trained": IMAGES}, trials=600)
+    assert [*found] == ["natural", "balanced"]
+    identity = [task.place for task in TASKS if task.feature == "identity"]
+    level = shortcut_levels(LABELS)["identity"]
+    assert found["natural"].balanced[0, 0, identity] == pytest.approx([level] * 3, abs=0.02)
+    assert (found["balanced"].balanced[0, 0, identity] == 0.5).all()
+    for each in found.values():
+        assert (np.delete(each.balanced[0, 0], identity) == 1).all()
+
+
+def test_tests_with_both_lures_are_those_of_each_whatever_the_training_had():
+    kinds = [settings(), settings(lures="balanced")]
+    weights = weights_of([kinds[0], kinds[0]])
+    both = [examined([kind, kind], weights, {"trained": IMAGES}, trials=20) for kind in kinds]
+    for lures in ("natural", "balanced"):
+        alone = evaluated([kinds[0]] * 2, weights, {"trained": IMAGES}, trials=20, lures=lures)
+        assert all(np.array_equal(alone.counts, each[lures].counts) for each in both)
+    assert not np.array_equal(both[0]["natural"].counts, both[0]["balanced"].counts)
+    assert np.array_equal(
+        evaluated(kinds[:1] * 2, weights, {"trained": IMAGES}, trials=20).counts, both[0]["natural"].counts
+    )
+
+
+def test_images_that_cannot_be_balanced_have_the_natural_test_alone(caplog):
+    kinds, odd = [settings()], IMAGES.of(np.arange(95))
+    with caplog.at_level(logging.WARNING):
+        found = examined(kinds, weights_of(kinds), {"trained": IMAGES, "novel_angle": odd}, trials=8)
+    assert found["natural"].splits == ("trained", "novel_angle") and found["balanced"].splits == ("trained",)
+    assert "no test with balanced lures of the images novel_angle: balanced lures need every" in caplog.text
+    alone = IMAGES.of(LABELS["location"] == 0)
+    with pytest.raises(ValueError, match="no image can be a non-match"):
+        examined(kinds, weights_of(kinds), {"trained": alone}, trials=8)
+
+
+def test_without_images_there_is_an_empty_evaluation():
+    kinds = [settings()]
+    found = evaluated(kinds, weights_of(kinds), {})
+    assert found.counts.shape == (1, 0, 9, 6, 3, 3) and found.scores(0) == {}
+    assert found.record(0) == {"splits": [], "tasks": [], "confusion": [], "by_step": []}
 
 
 def test_a_record_holds_what_the_scores_are_made_of():

@@ -13,19 +13,21 @@ from wm import nback, notebook, store
 from wm.lint import lint
 from wm.nback import contents, explorer, explorer_shelf
 from wm.nback import explorer_case as cases
+from wm.nback.design import SPLITS
 from wm.nback.explorer import Settings
 from wm.nback.explorer_film import film
 from wm.nback.explorer_plots import probabilities
-from wm.nback.material import SCORED, Images, Material
+from wm.nback.material import Images, Material
+from wm.nback.pictures import SPLIT_LOOKS
 from wm.nback.task import FEATURES, RESPONSES, Task
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = {
     "gru_mtmf": {}, "lstm_stsf_2_identity": {}, "attention_rnn_mtmf": {},
-    "attention_gru_mtmf": {"attention": "dual"},
+    "attention_gru_mtmf": {"attention": "dual"}, "gru_stmf_2": {"lures": "balanced"},
 }  # fmt: skip
 SMALL = {"units": 8, "updates": 2, "batch": 4, "stimuli": "published"}
-GRU, SINGLE, SPATIAL, GATES = (f"{family}-00" for family in NETWORKS)
+GRU, SINGLE, SPATIAL, GATES, BALANCED = (f"{family}-00" for family in NETWORKS)
 BUILT = {"trial": "car0 chair1.0.2 car0.6.1 chair0.2.2 car1.2 table0"}
 SHORT = {"trials": 64}
 
@@ -37,7 +39,7 @@ def saved(tmp_path_factory):
     stimuli = cases.stimuli_of("published").part("validation", "trained")
     labels = {feature: stimuli.labels(feature) for feature in FEATURES}
     noise = Images(generator.standard_normal((len(stimuli), 4, 1280)).astype(np.float32), labels)
-    splits = dict.fromkeys(SCORED, noise)
+    splits = dict.fromkeys(SPLITS, noise)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WM_DATA", str(folder))
         for family, changes in NETWORKS.items():
@@ -146,7 +148,14 @@ def test_the_run_is_that_of_the_network_with_these_images():
     assert torch.equal(trace.logits, case.trace.logits)
 
 
-@pytest.mark.parametrize("split", list(SCORED))
+def test_a_network_is_shown_no_features_of_other_weights(monkeypatch):
+    trained = cases.loaded(GRU)
+    monkeypatch.setitem(trained.record, "material", {"backbone_sha256": "0" * 64})
+    with pytest.raises(ValueError, match="gru_mtmf-00 was trained with features of a .* sha256 000000000000"):
+        explorer.trial(GRU)
+
+
+@pytest.mark.parametrize("split", SPLITS)
 def test_a_drawn_trial_is_of_its_split_and_seed(split):
     stimuli = cases.stimuli_of("published")
     case, again, other = (cases.case_of(GRU, Settings(split=split, seed=seed)) for seed in (1, 1, 2))
@@ -154,12 +163,24 @@ def test_a_drawn_trial_is_of_its_split_and_seed(split):
     assert case.items == again.items != other.items and len(case.items) == 6
 
 
+@pytest.mark.parametrize("network", [GRU, BALANCED])
+def test_a_drawn_trial_has_the_lures_that_the_network_was_trained_with(network):
+    config, asked = cases.loaded(network).config, "2-back identity"
+    matches = []
+    for seed in range(20):
+        case = cases.case_of(network, Settings(task=asked, seed=seed, split="trained"))
+        kinds, unequal = case.labels["category"], case.targets == 1
+        matches += [*(kinds[2:] == kinds[:-2])[unequal[2:]]]
+    assert all(matches) == (config.lures == "balanced"), "other objects are of the same category"
+
+
 def test_what_can_be_shown_is_what_the_set_has():
     stimuli = cases.stimuli_of("published")
     found = cases.known(stimuli)
-    assert len(found) == 16 * 8 * 4
-    assert {split: [*found.values()].count(split) for split in SCORED} == {
-        "trained": 8 * 6 * 4, "novel_angle": 8 * 4, "extrapolating": 8 * 4, "novel_identity": 8 * 8 * 4,
+    assert len(found) == 24 * 11 * 4
+    assert {split: [*found.values()].count(split) for split in SPLITS} == {
+        "trained": 8 * 6 * 4, "novel_angle": 8 * 3 * 4, "extrapolating": 8 * 2 * 4,
+        "novel_identity": 16 * 6 * 4, "novel_both": 16 * 5 * 4,
     }  # fmt: skip
     assert cases.parsed("CA0, chair1.2;t0", stimuli) == cases.parsed(
         "car0.3.0 chair1.2.0 table0.3.0", stimuli
@@ -170,8 +191,8 @@ def test_what_can_be_shown_is_what_the_set_has():
     ("car", "trial: 'car' is no image: write object, view and location, such as car3.6.1"),
     ("c0 car1", "trial: 'c0' is of one of the categories airplane, car, chair, table: write which"),
     ("dog0 car1", "trial: 'dog0' is of one of the categories"),
-    ("car5 car1 car1", r"there is no 'car5': car has the numbers 0, 1, 11, 12; views are 0 to 7, locations"),
-    ("car0.8 car1 car1", r"there is no 'car0\.8'"), ("car0.1.4 car1 car1", r"there is no 'car0\.1\.4'"),
+    ("car5 car1 car1", r"there is no 'car5': car has the numbers 0, 1, 9, 10, 11, 12; views are 0 to 10,"),
+    ("car0.11 car1 car1", r"there is no 'car0\.11'"), ("car0.1.4 car1 car1", r"there is no 'car0\.1\.4'"),
     ("car99 car1 car1", "there is no 'car99'"), ("car0 " * 13, "trial has 13 images: write up to 12"),
     ("car0 car1", "2 images have no pair 2 apart: show more images, or ask for a lower lag"),
 ])  # fmt: skip
@@ -248,6 +269,8 @@ def test_training_shows_the_history():
     history = store.load_network("nback", GRU).history
     assert np.array_equal(ax["loss"].lines[0].get_ydata(), history["loss"])
     assert np.array_equal(ax["validation"].lines[3].get_ydata(), history["val_novel_identity_acc"])
+    labels = [line.get_label() for line in ax["validation"].lines]
+    assert labels[: len(SPLITS)] == [label for label, _, _ in SPLIT_LOOKS.values()]
 
 
 # ---------------------------------------------------------------- decoders
@@ -269,6 +292,15 @@ class Remembers:
     """A planted network: its state is noise and the features of the last two images, side by side."""
 
     weights = {"reduce.weight": torch.zeros(1)}
+
+
+def test_chance_of_decoders_is_that_of_the_objects_they_tell_apart():
+    settings = Settings(**BUILT, **SHORT)
+    found = cases.decoders(cases.case_of(GRU, settings), settings)
+    ax = axes(explorer.contents(GRU, **BUILT, **SHORT))
+    for feature, classes in {"location": 4, "identity": 16, "category": 4}.items():
+        assert len(found.readouts[feature][0].classes) == classes
+        assert ax[f"{feature} score"].lines[1].get_ydata()[0] == 1 / classes
 
 
 def test_decoders_find_what_a_planted_state_holds_and_nothing_else(monkeypatch):
@@ -322,13 +354,13 @@ def test_widgets_redraw_and_thumbnails_build_a_trial():
     box = explorer.explore(GRU, **SHORT)
     shelf, _, rest = box.children
     side, output = rest.children
-    assert list(side.children[0].options) == [GRU, SINGLE]
+    assert list(side.children[0].options) == [GRU, BALANCED, SINGLE]
     assert len(side.children) == 1 + len(vars(Settings()))
     trial = next(child for child in side.children if child.description == "trial")
     pictures, *rows, view, bottom = shelf.children
     location, back, drawn = bottom.children
-    assert len(rows) == 4 and all(len(row.children) == 4 for row in rows)
-    assert pictures.value.count("data:image/png") == 16 and pictures.value.count("#B5386B") == 8
+    assert len(rows) == 4 and all(len(row.children) == 6 for row in rows)
+    assert pictures.value.count("data:image/png") == 24 and pictures.value.count("#B5386B") == 16
     before = output.outputs[0]["data"]["image/png"]
     assert base64.b64decode(before).startswith(b"\x89PNG")
     view.value, location.value = 5, 2

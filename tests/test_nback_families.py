@@ -1,11 +1,12 @@
 """Families of N-back networks, their names, and what settings are refused."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from wm.nback import design
-from wm.nback.catalogue import ARCHITECTURES, PRESETS
+from wm.nback.catalogue import ARCHITECTURES, ATTENTIONS, PRESETS
 from wm.nback.families import FAMILIES, NBackConfig, config, diet, family_name
 from wm.nback.task import FEATURES, LAGS, TASKS
 
@@ -16,8 +17,11 @@ def test_every_diet_of_every_architecture_is_there():
         assert sorted(len(each) for each in diets) == [1] * 9 + [3] * 3
         assert {tasks[0] for tasks in diets if len(tasks) == 1} == set(TASKS)
         assert diet(config(f"{architecture}_mtmf")) == TASKS
-    assert len(FAMILIES) == 3 * (9 + 3 + 1 + 2)
+    assert len(FAMILIES) == 3 * (9 + 3 + 1 + 3 + 1)
     assert sum(family.shipped for family in FAMILIES.values()) == 4
+    assert {config(name).attention for name in FAMILIES} == {*ATTENTIONS}
+    titles = [family.title for family in FAMILIES.values()]
+    assert len({*titles}) == len(titles)
 
 
 def test_settings_of_a_diet_are_those_of_its_name():
@@ -32,6 +36,10 @@ def test_networks_of_all_tasks_have_the_short_names_of_the_factory():
     for name in ARCHITECTURES:
         assert family_name(name) == f"{name}_mtmf"
         assert config(f"attention_{name}").attention == "spatial"
+        for kind in ("task_only", "dual"):
+            own = config(f"{kind}_{name}")
+            assert (own.family, own.attention, diet(own)) == (f"{kind}_{name}_mtmf", kind, TASKS)
+            assert replace(own, family=f"{name}_mtmf", attention="none") == config(name)
     assert config("gru", updates=7) == config("gru_mtmf", updates=7)
 
 

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from wm import cli
 from wm.backbone import Backbone, backbone
 from wm.checkpoint import load_checkpoint, save_checkpoint
-from wm.files import CannotWrite, DamagedFile
+from wm.files import CannotWrite, DamagedFile, sha256
 from wm.nback import features as module
+from wm.nback.catalogue import POOLS
 from wm.nback.design import Design
-from wm.nback.features import POSITIONS, SIDES, features, image_features, pooled, save_features
+from wm.nback.features import features, image_features, pooled, save_features, weights_sha256
 from wm.nback.placeholder import save_placeholder
 from wm.nback.stimuli import StimulusSet, render_stimulus_set, stimulus_set
 
@@ -24,7 +25,7 @@ TINY = Design(trained=1, novel=0, draws=(1, 0, 0, 1), categories=("car",))
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> StimulusSet:
-    """56 images of a placeholder shape."""
+    """68 images of a placeholder shape."""
     return stimulus_set(TINY, save_placeholder(tmp_path_factory.mktemp("objects"), ["car"], 1))
 
 
@@ -63,7 +64,7 @@ def computed(monkeypatch) -> list[int]:
 # --- what they are ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pool", SIDES)
+@pytest.mark.parametrize("pool", POOLS)
 def test_features_are_pooled_maps_in_the_order_of_the_table(tiny, lite, folder, pool):
     maps = lite.features(render_stimulus_set(tiny), "map").astype(np.float64)
     expected = {
@@ -72,7 +73,7 @@ def test_features_are_pooled_maps_in_the_order_of_the_table(tiny, lite, folder, 
         "flatten": [maps[:, :, r, c] for r in range(7) for c in range(7)],
     }[pool]
     found = features(tiny, pool=pool)
-    assert found.dtype == np.float16 and found.shape == (5, POSITIONS[pool], 1280)
+    assert found.dtype == np.float16 and found.shape == (5, POOLS[pool], 1280)
     assert found == pytest.approx(np.stack(expected, axis=1), rel=1e-3, abs=1e-4)
 
 
@@ -157,6 +158,8 @@ def test_a_weight_file_of_your_own_is_used(tiny, lite, folder, tmp_path):
     save_file(state, tmp_path / "own.safetensors")
     train = tiny.part("train")
     known, own = features(train), features(train, weights=tmp_path / "own.safetensors")
+    digests = weights_sha256(), weights_sha256(weights=tmp_path / "own.safetensors")
+    assert digests == (lite.sha256, sha256(tmp_path / "own.safetensors"))
     assert len([*folder.iterdir()]) == 2 and own.mean(dtype=float) > known.mean(dtype=float)
 
 
@@ -261,9 +264,9 @@ def test_the_command_keeps_features_of_a_set_of_your_own(whole, tmp_path, folder
     with pytest.warns(UserWarning, match="PLACEHOLDER"):
         assert cli.main([*words, "--pool", "grid2", "gap"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert computed == [6, 8] and len(said) == 6
+    assert computed == [6, 11] and len(said) == 6
     assert said[0] == "grid2, 4 x 1280 numbers an image:" and said[3] == "gap, 1 x 1280 numbers an image:"
-    assert said[1].startswith("  train      6 images: ") and said[5].startswith("  test       8 images: ")
+    assert said[1].startswith("  train      6 images: ") and said[5].startswith("  test       11 images: ")
     assert all(Path(said[line].split(": ")[1]).is_file() for line in (1, 2, 4, 5))
     features(few), features(few, pool="gap")
     assert computed[2:] == [1, 1, 1, 1]

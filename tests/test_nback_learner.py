@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from wm.ensemble import EnsembleLearner, Layout
+from wm.nback import evaluate
 from wm.nback.batches import BLOCK, Batches, diet_places
-from wm.nback.catalogue import POOLS
+from wm.nback.catalogue import POOLS, SPLITS
 from wm.nback.evaluate import evaluated
 from wm.nback.families import config, diet
 from wm.nback.learner import VALIDATION_TRIALS, NBackLearner, same_kind
@@ -44,8 +45,7 @@ def planted(images=96, *, positions=4, noise=0.1, readable=True, seed=0):
 
 
 def material(**options):
-    names = ("trained", "novel_angle", "extrapolating", "novel_identity")
-    held = {name: planted(seed=k + 1, **options) for k, name in enumerate(names)}
+    held = {name: planted(seed=k + 1, **options) for k, name in enumerate(SPLITS)}
     return Material(planted(**options), held, held)
 
 
@@ -240,12 +240,32 @@ def test_validation_is_what_the_weights_answer_then():
     first = ours.update()
     for _ in range(99):
         last = ours.update()
-    names = [f"val_{name}_acc" for name in ("trained", "novel_angle", "extrapolating", "novel_identity")]
+    names = [f"val_{name}_acc" for name in SPLITS]
     for name in names:
         assert name in first and torch.equal(last[name], ours._validation[name])
         assert torch.equal(last[name], ours._validated()[name])
     assert any(not torch.equal(first[name], last[name]) for name in names)
     assert VALIDATION_TRIALS % len(TASKS) == 0
+
+
+def test_validation_is_the_mean_over_the_tasks_of_the_diet(monkeypatch):
+    """Planted: all right in 1-back tasks, all wrong in others; those have more steps, and count no more."""
+    kinds = [settings(length=6), settings("gru_stmf_1", length=6), settings("gru_stsf_3_category", length=6)]
+    ours = learner(kinds, ["0", "1", "2"])
+
+    def respond(kind, weights, embedding, images, *, tasks):
+        labels = [torch.as_tensor(planted().labels[name]) for name in FEATURES]
+        seen = torch.stack(labels)[tasks[..., None] // 3, images]
+        lag = (tasks % 3 + 1)[..., None]
+        times = torch.arange(images.shape[-1]).expand(images.shape)
+        before = seen.gather(-1, (times - lag).clamp(min=0))
+        answers = torch.where(lag == 1, 1 + (seen == before).long(), 0)
+        return SimpleNamespace(answers=torch.where(times >= lag, answers, 0))
+
+    monkeypatch.setattr(evaluate, "respond", respond)
+    found = ours._validated()
+    for split in SPLITS:
+        assert found[f"val_{split}_acc"].tolist() == pytest.approx([1 / 3, 1, 0])
 
 
 @pytest.mark.parametrize("readable", [True, False])
@@ -334,9 +354,11 @@ def test_capturing_an_update_leaves_no_trace(monkeypatch):
 
 
 def test_pools_are_those_of_the_features():
-    from wm.nback.features import POSITIONS
+    from typing import get_args
 
-    assert POOLS == POSITIONS
+    from wm.nback.features import Pool
+
+    assert get_args(Pool) == tuple(POOLS)
 
 
 def test_tf32_leaves_the_setting_as_it_was(monkeypatch):

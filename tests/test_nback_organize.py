@@ -208,7 +208,9 @@ def test_organize_and_verify_tell_what_is_there(shapenet, capsys, results):
     assert code == 0 and "chair      4 objects, 16 faces" in said
     assert f"now: wm nback stimuli --objects {results / 'shapenet'}" in said
     code, said = run(capsys, "objects", "verify", str(results / "shapenet"))
-    assert code == 0 and "preset published: enough" in said and "preset rich: not enough: it needs 10" in said
+    assert code == 1 and "fewer than 6 of airplane (4)" in said
+    assert "preset published: not enough: it needs 6" in said and "rich: not enough: it needs 12" in said
+    assert run(capsys, "objects", "verify", str(results / "shapenet"), "--objects", "4")[0] == 0
     code, said = run(capsys, "objects", "verify", str(results / "shapenet"), "--objects", "5")
     assert code == 1 and "fewer than 5 of airplane (4)" in said and "organize PATH --objects 5" in said
     assert run(capsys, "objects", "organize")[0] == 2
@@ -216,9 +218,10 @@ def test_organize_and_verify_tell_what_is_there(shapenet, capsys, results):
 
 def test_verify_reports_the_shipped_objects(capsys):
     code, said = run(capsys, "objects", "verify")
-    assert code == 0 and "shipped" in said and "preset rich: enough" in said and "tulip" in said
+    assert code == 0 and "shipped" in said and "tulip" in said
+    assert "preset published: enough" in said and "preset rich: enough" in said
     code, said = run(capsys, "objects", "verify", "--categories", "sofa")
-    assert code == 1 and "fewer than 4 of sofa (0)" in said
+    assert code == 1 and "fewer than 6 of sofa (0)" in said
 
 
 def test_placeholders_are_told_loudly(capsys, results):

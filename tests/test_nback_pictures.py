@@ -23,9 +23,9 @@ from wm.nback.task import RESPONSES, TASKS, Task
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """A set of placeholder shapes, two trained and one held out of two categories."""
-    shapes = save_placeholder(tmp_path_factory.mktemp("objects"), ["car", "chair"], 3)
-    return stimulus_set("published", shapes, trained=2, novel=1, categories=("car", "chair"))
+    """A set of placeholder shapes, two trained and two held out of two categories."""
+    shapes = save_placeholder(tmp_path_factory.mktemp("objects"), ["car", "chair"], 4)
+    return stimulus_set("published", shapes, trained=2, novel=2, categories=("car", "chair"))
 
 
 def drawn(ax):
@@ -43,18 +43,22 @@ def test_a_sheet_shows_every_object_from_every_view_framed_by_its_split(few, ax)
     assert len(ax.images) == len(ax.patches) == 4 * len(VIEWS)
     names = few.classes("identity")
     rows = [tuple(label.get_text().split("\n")) for label in ax.get_yticklabels()]
-    assert rows == [names[0], names[3], names[2], names[5]]
+    assert rows == [names[0], names[4], names[2], names[6]]
     columns = [label.get_text() for label in ax.get_xticklabels()]
-    assert columns[0] == "−75°\n" and columns[4] == "30°\n" and columns[-1] == "30°\n50° up"
+    assert columns[:2] == ["−75°\n", "−60°\n"] and columns[-2:] == ["−45°\n50° up", "45°\n50° up"]
     frames = [patch.get_edgecolor() for patch in ax.patches]
-    splits = ["trained"] * 4 + ["interpolating"] + ["trained"] * 2 + ["extrapolating"]
-    for frame, split in zip(frames, 2 * splits + 16 * ["novel_identity"], strict=True):
+    between, beyond = {-60, 0, 60}, 2
+    azimuths = [-75, -60, -45, -15, 0, 15, 45, 60, 75]
+    known = ["novel_angle" if each in between else "trained" for each in azimuths]
+    novel = ["novel_both" if each in between else "novel_identity" for each in azimuths]
+    splits = [*known, *beyond * ["extrapolating"]] * 2 + [*novel, *beyond * ["novel_both"]] * 2
+    for frame, split in zip(frames, splits, strict=True):
         assert same_color(frame, SPLIT_LOOKS[split][1])
 
 
 def test_a_sheet_shows_the_objects_that_are_asked_for(few, ax):
     draw_sheet(ax, few, few.classes("identity")[1:2], pixels=16)
-    draw_key(ax, ["trained", "interpolating"], loc="lower center")
+    draw_key(ax, ["trained", "novel_angle"], loc="lower center")
     drawn(ax)
     assert len(ax.images) == len(VIEWS)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]

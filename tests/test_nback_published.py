@@ -6,6 +6,7 @@ import yaml
 from wm.files import DamagedFile
 from wm.nback.families import config
 from wm.nback.published import published_changes, read_published
+from wm.nback.senses import reduced
 
 COMMON = {
     "use_real_stimuli": True, "sequence_length": 6, "num_test": 200, "num_workers": 2, "num_layers": 1,
@@ -122,17 +123,49 @@ def test_every_key_changes_something_or_says_why_not(given):
 
 
 def test_what_is_left_out_stays_as_the_family_has_it():
+    told = {"channels": 0, "no_action_weight": 1.0}
     assert published_changes({}).changes == {
-        "family": "gru_mtmf", "architecture": "gru", "attention": "none",
+        "family": "gru_mtmf", "architecture": "gru", "attention": "none", **told,
     }  # fmt: skip
-    assert config(**published_changes({"rnn_type": "rnn", **THREE}).changes) == config("rnn_stmf_2")
-    assert config(**published_changes({"model_type": "attention_lstm"}).changes) == config("attention_lstm")
+    for given, family in (({"rnn_type": "rnn", **THREE}, "rnn_stmf_2"),
+                          ({"model_type": "attention_lstm"}, "attention_lstm")):  # fmt: skip
+        assert config(**published_changes(given).changes) == config(family, **told)
     assert published_changes({"n_values": [1, 3]}).changes["family"] == "gru_mtmf"
 
 
 def test_gates_are_of_the_task_alone_unless_the_mode_says_otherwise():
     found = published_changes({"model_type": "attention", "rnn_type": "rnn"}).changes
     assert (found["architecture"], found["attention"]) == ("rnn", "task_only")
+
+
+def test_what_no_file_tells_is_told():
+    found = published_changes({})
+    assert {*found.assumed} == {"channels", "pool", "no_action_weight"}
+    assert reduced(config(**found.changes)) == config(**found.changes).units
+    assert all(len(how) > 20 for how in found.assumed.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "weight", "said"),
+    [
+        (PUBLISHED["mtmf"], 1.0, "1: before"),
+        (LATER, 0.1, None),
+        ({"no_action_loss_weight": 0.3}, 0.3, None),
+        ({"mask_trivial_steps": True}, 0.1, "0.1, as files"),
+        ({"mask_trivial_steps": False}, 1.0, None),
+    ],
+)
+def test_steps_without_a_comparison_weigh_as_in_the_code_of_the_file(given, weight, said):
+    found = published_changes(given)
+    assert config(**found.changes).no_action_weight == weight
+    assert found.assumed.get("no_action_weight", "None").startswith(str(said))
+
+
+def test_dropout_of_a_single_layer_has_no_meaning():
+    found = published_changes(PUBLISHED["mtmf"] | {"dropout": 0.05})
+    assert "of which there is only one" in found.unused["dropout"] and config(**found.changes).dropout == 0
+    two = published_changes(PUBLISHED["mtmf"] | {"dropout": 0.05, "num_layers": 2})
+    assert config(**two.changes).dropout == 0.05 and "dropout" not in two.unused
 
 
 def test_numbers_without_a_dot_are_numbers(write):
@@ -203,7 +236,6 @@ def test_learning_rate_falls_from_the_first_milestone_that_does_something(change
         ),
         ({"epochs": 0}, "epochs, num_train and batch_size must be 1 or more, got 0, 3000, 8"),
         ({"milestones": ["ten"]}, "milestones must be a whole number, got 'ten'"),
-        ({"dropout": 0.15}, "dropout is between recurrent layers"),
         ({"sequence_length": 3}, "3 images have no pair 3 apart"),
     ],
 )

@@ -11,12 +11,12 @@ from torch.utils.data import DataLoader
 
 from wm import cli
 from wm.files import DamagedFile, sha256
-from wm.nback.design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design
+from wm.nback.design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design, split_of
 from wm.nback.objects import CATEGORIES, library
 from wm.nback.placeholder import save_placeholder
 from wm.nback.render import CANVAS, render
 from wm.nback.stimuli import (
-    FEATURES,
+    LABELS,
     StimulusImages,
     load_stimulus_set,
     render_stimulus_set,
@@ -26,19 +26,20 @@ from wm.nback.stimuli import (
 HASHES = {
     "published": {
         "train": "83f9804427290c7db37feb44ffe61824b993b65d4dcbf8e2a6347e4dc35dfd40",
-        "validation": "5f3eb8e92610010e47058d834db92f3eadc6c33f5272be8d48a412de670442aa",
-        "analysis": "abb7c7aabdb73638937554fffcb8c45eeb76e1e2eade337dbc130f0823c4c106",
-        "test": "2f18e14d61b488cd6b681ef41821ef41850670617492a0b4476ef25365be2097",
+        "validation": "645b01518215a25bf14db9d19e1c639510dc3ee426281896da459eff07342909",
+        "analysis": "716a871bcee0e6f5f237ab68e3d1486704e8897f18b1304aa916aff5017b5e56",
+        "test": "a5382739ec0dce0e8003135d5797c345a30b13a1a72800757f43e38bf3f1ee27",
     },
     "rich": {
         "train": "937add002928dd662b7de48bed5e110ec8ecd28eb6e42c9025b80375f79cbf9f",
-        "validation": "3ebfe5b6178d24fec0a26075e532c60d791856122ac7229c4b099b6238fbf9a7",
-        "analysis": "2fb4be0270e2abe4995ad1c791365162ea21e7d0c113ad85ada3f69301cc7133",
-        "test": "aac29b9401ad65a54cac1a5d1faa7675d3dcc469bd325b7bd6d236abdcf974ca",
+        "validation": "356d51e5d79590e162f46f4efd1659f1847d98819f9799a47cceff4159d815ff",
+        "analysis": "3b5a4b9000751fed8df6cdc4af8089f4b7c117a542e6f07d0c0bd77f3c05de9a",
+        "test": "750d582b8da1ad8095a3bfa5cde7c0ed950072b746c791ef25ca69946b3a4ac4",
     },
 }
 """sha256 of the tables: results on record were obtained with these"""
-TINY = Design(trained=1, novel=1, draws=(2, 1, 1, 1))
+NOVEL = ("novel_identity", "novel_both")
+TINY = Design(trained=1, novel=2, draws=(2, 1, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,8 @@ def preset(request, objects):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A set of placeholder shapes, two of each category."""
-    return stimulus_set(TINY, save_placeholder(tmp_path_factory.mktemp("objects"), objects=2))
+    """A set of placeholder shapes, three of each category."""
+    return stimulus_set(TINY, save_placeholder(tmp_path_factory.mktemp("objects"), objects=3))
 
 
 # --- what a preset holds ----------------------------------------------------------------------------------
@@ -62,25 +63,38 @@ def tiny(tmp_path_factory):
 
 def test_views_are_trained_between_and_beyond():
     trained = [view for view, role in VIEWS if role == "trained"]
-    ((between,), (beyond,)) = ([view for view, role in VIEWS if role == name] for name in SPLITS[1:3])
-    assert len(VIEWS) == len(set(VIEWS)) == 8 and len(trained) == 6
+    between, beyond = ([view for view, role in VIEWS if role == name] for name in SPLITS[1:3])
+    assert len(VIEWS) == len(set(VIEWS)) == 11
+    assert (len(trained), len(between), len(beyond)) == (6, 3, 2)
     azimuths, elevations = ({view[axis] for view in trained} for axis in (0, 1))
-    assert min(azimuths) < between.azimuth < max(azimuths) and between.azimuth not in azimuths
-    assert {between.elevation} == elevations and beyond.elevation > max(elevations)
+    for view in between:
+        assert min(azimuths) < view.azimuth < max(azimuths) and view.azimuth not in azimuths
+        assert {view.elevation} == elevations
+    assert all(view.azimuth in azimuths and view.elevation > max(elevations) for view in beyond)
+
+
+def test_the_split_of_an_image_follows_from_its_view_and_whether_its_object_is_trained():
+    roles = [role for _, role in VIEWS]
+    assert [split_of(view, novel=False) for view in range(len(VIEWS))] == roles
+    assert [split_of(view, novel=True) for view in range(len(VIEWS))] == [
+        "novel_identity" if role == "trained" else "novel_both" for role in roles
+    ]
+    assert {*roles, "novel_identity", "novel_both"} == {*SPLITS}
 
 
 def test_presets_hold_out_objects_and_have_thousands_of_images(preset):
     design, table = preset.design, preset.table
-    known = table[table.split != "novel_identity"].groupby("category").identity.nunique()
-    novel = table[table.split == "novel_identity"].groupby("category").identity.nunique()
-    assert [*known] == [{2: 2, 8: 8}[design.trained]] * 4
-    assert [*novel] == [2 if design.trained == 2 else 5] * 4
-    assert len(preset) >= 2000 and (table.part == "analysis").sum() > 1600
+    held_out = table.split.isin(NOVEL)
+    counts = [t.groupby("category").identity.nunique() for t in (table[~held_out], table[held_out])]
+    assert [[*each] for each in counts] == [[design.trained] * 4, [4 if design.trained == 2 else 5] * 4]
+    assert len(preset) == 7168 and (table.part == "analysis").sum() > 1600
+    assert [*table.part.unique()] == [*PARTS]
+    for part in PARTS[1:]:
+        assert {*table[table.part == part].split} == {*SPLITS}
     cells = table.groupby(["part", "category", "identity", "view", "location"]).size()
     for part, draws in zip(PARTS, design.draws, strict=True):
         assert (cells[part] == draws).all()
     assert (table.image == np.arange(len(table))).all()
-    assert [*table.part.unique()] == [*PARTS]
 
 
 def test_all_images_differ_within_and_between_parts(preset):
@@ -96,17 +110,38 @@ def test_training_sees_no_held_out_object_or_view(preset):
         name: set(zip(part.category, part.identity, strict=True)) for name, part in others.groupby("split")
     }
     trained = set(zip(train.category, train.identity, strict=True))
-    assert trained == pairs["trained"] == pairs["interpolating"] == pairs["extrapolating"]
-    assert not trained & pairs["novel_identity"]
+    assert trained == pairs["trained"] == pairs["novel_angle"] == pairs["extrapolating"]
+    assert not trained & pairs["novel_identity"] and pairs["novel_identity"] == pairs["novel_both"]
     for split, part in others.groupby("split"):
-        expected = {*roles} if split == "novel_identity" else {split}
-        assert {*roles[part.view]} == expected
+        known = {"novel_identity": {"trained"}, "novel_both": {"novel_angle", "extrapolating"}}
+        assert {*roles[part.view]} == known.get(split, {split})
+        views = [view for view, (_, role) in enumerate(VIEWS) if role in known.get(split, {split})]
+        assert (part.groupby(["part", "category", "identity"]).view.nunique() == len(views)).all()
+
+
+def test_nothing_is_chosen_by_an_object_that_is_tested_or_analysed(preset):
+    table, names = preset.table, preset.library.identities("chair")
+    novel = table[table.split.isin(NOVEL)]
+    by_part = {
+        part: {*zip(rows.category, rows.identity, strict=True)} for part, rows in novel.groupby("part")
+    }
+    assert {*by_part} == {"validation", "analysis", "test"}
+    assert by_part["analysis"] == by_part["test"] and not by_part["validation"] & by_part["test"]
+    many = preset.design.novel or 5
+    chosen_by = [name for name in names[-many:] if ("chair", name) in by_part["validation"]]
+    assert chosen_by == [*names[-many : len(names) - many + many // 2]] and len(by_part["validation"]) == 8
+
+
+def test_trials_of_held_out_views_pair_an_object_with_itself_from_another_view(preset):
+    for split, views in {"novel_angle": 3, "extrapolating": 2, "novel_both": 5}.items():
+        part = preset.part("test", split).table
+        assert (part.groupby(["category", "identity", "location"]).view.nunique() == views).all()
 
 
 def test_novel_objects_are_the_same_for_all_parts_and_never_trained_in_either_preset(objects):
     sets = {name: stimulus_set(name, objects).table for name in PRESETS}
     novel = {name: {*zip(t.category, t.identity, strict=True)} for name, t in (
-        (name, table[table.split == "novel_identity"]) for name, table in sets.items())}  # fmt: skip
+        (name, table[table.split.isin(NOVEL)]) for name, table in sets.items())}  # fmt: skip
     assert novel["published"] < novel["rich"]
     for table in sets.values():
         train = table[table.part == "train"]
@@ -137,7 +172,7 @@ def test_free_places_are_anywhere_in_their_quadrants(objects):
 def test_labels_mean_the_same_in_every_part(preset):
     for part in PARTS:
         of = preset.part(part)
-        for feature in FEATURES:
+        for feature in LABELS:
             classes, labels = preset.classes(feature), of.labels(feature)
             assert classes == of.classes(feature) and labels.dtype == np.int64
             assert set(labels) <= set(range(len(classes)))
@@ -145,15 +180,15 @@ def test_labels_mean_the_same_in_every_part(preset):
         assert named == [*zip(of.table.category, of.table.identity, strict=True)]
         assert [CATEGORIES[label] for label in of.labels("category")] == [*of.table.category]
     assert len(preset.classes("identity")) == 52 and preset.classes("location") == [*LOCATIONS]
-    assert preset.classes("view")[6].azimuth == 30
+    assert preset.classes("view")[6].azimuth == -60
     with pytest.raises(ValueError, match="no feature 'identty': did you mean identity?"):
         preset.labels("identty")
 
 
 def test_parts_and_splits_are_chosen_by_name(preset):
     analysis = preset.part("analysis")
-    known = preset.part("analysis", "trained", "interpolating")
-    assert {*analysis.table.split} == {*SPLITS} and {*known.table.split} == {"trained", "interpolating"}
+    known = preset.part("analysis", "trained", "novel_angle")
+    assert {*analysis.table.split} == {*SPLITS} and {*known.table.split} == {"trained", "novel_angle"}
     assert [*known.table.index] == [*range(len(known))]
     with pytest.raises(ValueError, match="no part or split 'analyses' here: did you mean analysis?"):
         preset.part("analyses")
@@ -176,6 +211,20 @@ def test_seed_and_design_alone_decide(tiny):
     fewer = stimulus_set(TINY, tiny.library, categories=("chair",)).table
     chairs = tiny.table[tiny.table.category == "chair"]
     assert [*fewer.x] == [*chairs.x] and [*fewer.y] == [*chairs.y], "categories do not shift one another"
+
+
+def test_a_design_may_hold_out_no_object(tiny):
+    table = stimulus_set(replace(TINY, novel=0), tiny.library).table
+    assert {*table.split} == {*SPLITS} - {*NOVEL}
+    known = tiny.table[~tiny.table.split.isin(NOVEL)]
+    assert [*table.x] == [*known.x] and [*table.y] == [*known.y]
+
+
+def test_of_three_held_out_objects_one_is_for_validation(tmp_path):
+    shapes = save_placeholder(tmp_path, ["car"], 4)
+    table = stimulus_set(replace(TINY, novel=3, categories=("car",)), shapes).table
+    own = table[table.split == "novel_both"].groupby("part").identity.unique()
+    assert len(own["validation"]) == 1 and len(own["test"]) == 2
 
 
 def test_a_set_is_read_as_it_was_written(tiny, tmp_path):
@@ -205,7 +254,7 @@ def test_damage_and_other_objects_are_told(tiny, tmp_path, objects):
 
 
 def test_images_are_the_pictures_at_their_places(tiny):
-    part = tiny.part("analysis", "novel_identity")
+    part = tiny.part("analysis", "novel_identity", "novel_both")
     images = render_stimulus_set(part)
     assert images.shape == (len(part), 224, 224, 3) and images.dtype == np.uint8
     for row in range(0, len(part), 37):
@@ -232,7 +281,7 @@ def test_torch_gets_images_and_labels(tiny):
     batch = next(iter(DataLoader(dataset, batch_size=8, shuffle=True, generator=torch.Generator())))
     assert batch["image"].shape == (8, 3, 224, 224) and batch["image"].dtype == torch.uint8
     rows = batch["number"] - part.table.image.iat[0]
-    for feature in FEATURES:
+    for feature in LABELS:
         assert (batch[feature].numpy() == part.labels(feature)[rows]).all()
     assert (batch["image"][3].permute(1, 2, 0).numpy() == part.image(int(rows[3]))).all()
 
@@ -243,8 +292,9 @@ def test_torch_gets_images_and_labels(tiny):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trained": 0}, "trained must be 1 or more, novel 0 or more: got 0, None"),
+        ({"trained": 0}, "trained must be 1 or more, .*: got 0, None"),
         ({"novel": -1}, "got 8, -1"),
+        ({"novel": 1}, "novel 0, or 2 or more .half for validation, half for analysis and test.: got 8, 1"),
         ({"draws": (1, 1)}, "draws are four numbers, for train, validation, analysis, test"),
         ({"draws": (1, 1, 1, -1)}, "draws are four numbers"),
         ({"placing": "anywhere"}, "placing must be quadrants or free, got 'anywhere'"),
@@ -264,9 +314,12 @@ def test_a_wrong_design_is_refused(changes, message):
 
 def test_too_few_objects_and_unknown_presets_stop(tiny):
     with pytest.raises(
-        ValueError, match="has 2 objects of airplane, the design needs 4: take more .*--objects 4"
+        ValueError, match="has 3 objects of airplane, the design needs 6: take more .*--objects 6"
     ):
         stimulus_set("published", tiny.library)
+    with pytest.raises(ValueError, match="has 3 objects of airplane, the design needs 5"):
+        stimulus_set(replace(TINY, novel=None), tiny.library)
+    assert PRESETS["rich"].needed == 12
     with pytest.raises(ValueError, match="there is no preset 'rch': did you mean rich?"):
         stimulus_set("rch", tiny.library)
     with pytest.raises(ValueError, match="has no category 'sofa'"):
@@ -278,20 +331,20 @@ def test_too_few_objects_and_unknown_presets_stop(tiny):
 
 def test_the_command_writes_tables_images_and_a_sheet(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("WM_RESULTS", str(tmp_path))
-    save_placeholder(tmp_path / "objects", ["car"], 4)
+    save_placeholder(tmp_path / "objects", ["car"], 6)
     words = ["nback", "stimuli", "--preset", "published", "--categories", "car", "--objects"]
     with pytest.warns(UserWarning, match="PLACEHOLDER"):
         assert cli.main([*words, str(tmp_path / "objects")]) == 0
     said = capsys.readouterr().out
     folder = tmp_path / "nback/stimuli/published"
-    assert f"1408 different images of placeholder objects in {folder}" in said
+    assert f"1792 different images of placeholder objects in {folder}" in said
     pictures = sorted(folder.glob("test/*.png"))
-    assert len(pictures) == 256
+    assert len(pictures) == 352
     with Image.open(pictures[0]) as picture, Image.open(folder / "sheet.png") as sheet:
-        assert picture.size == (224, 224) and sheet.size == (16 * 112, 2 * 112)
+        assert picture.size == (224, 224) and sheet.size == (22 * 112, 2 * 112)
     with pytest.warns(UserWarning, match="PLACEHOLDER"):
         read = load_stimulus_set(folder, library(tmp_path / "objects"))
-    assert len(read) == 1408
+    assert len(read) == 1792
 
 
 def test_the_command_can_write_tables_alone(tmp_path, capsys):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from wm.nback.balance import balance, constant_answers
+from wm.nback.balance import balance, constant_answers, shortcut_levels
+from wm.nback.catalogue import SPLITS
 from wm.nback.stimuli import stimulus_set
 from wm.nback.task import (
     FEATURES,
@@ -18,6 +19,7 @@ from wm.nback.task import (
     Task,
     Trials,
     executive,
+    task_named,
     task_vectors,
     tasks_of,
 )
@@ -248,7 +250,7 @@ def test_all_images_that_can_follow_are_alike(lures):
 @pytest.mark.parametrize("lures", LURES)
 def test_every_part_and_split_of_the_presets_can_be_asked_about(preset, lures):
     stimuli = stimulus_set(preset)
-    for part, split in [("train", "trained"), *product(["test"], ["interpolating", "novel_identity"])]:
+    for part, split in [("train", "trained"), *product(["validation", "test"], SPLITS)]:
         chosen = stimuli.part(part, split)
         labels = {feature: chosen.labels(feature) for feature in FEATURES}
         trials = drawn(Sampler(labels, lures=lures), 100)
@@ -371,6 +373,47 @@ def test_constant_answers_of_one_kind_of_step():
         constant_answers(TASKS[0], 1.5)
     with pytest.raises(ValueError, match="3 images have no pair 3 apart"):
         constant_answers(TASKS[2], 0.5, 3)
+
+
+# --- one feature in place of another ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("preset", "expected"), [
+    ("rich", {"identity": (1 + 24 / 31) / 2, "category": (1 + 1 / 8) / 2}),
+    ("published", {"identity": (1 + 6 / 7) / 2, "category": (1 + 1 / 2) / 2}),
+])  # fmt: skip
+def test_shortcuts_reach_what_follows_from_the_numbers_of_objects(preset, expected):
+    part = stimulus_set(preset).part("test", "trained")
+    found = shortcut_levels({feature: part.labels(feature) for feature in FEATURES})
+    assert found == pytest.approx(expected)
+    assert found["identity"] == pytest.approx({"rich": 0.887, "published": 0.929}[preset], abs=5e-4)
+
+
+@pytest.mark.parametrize("lures", ["natural", "balanced"])
+def test_shortcuts_reach_what_simulated_ones_do(lures):
+    labels = crossed((3, 3, 3))
+    trials = drawn(Sampler(labels, lures=lures, tasks=tasks_of((2,))), 20_000)
+    levels = shortcut_levels(labels) if lures == "natural" else {"identity": 0.5, "category": 0.5}
+    for task, other in ("identity", "category"), ("category", "identity"):
+        chosen = trials.tasks == Task(task, 2).place
+        images, right = trials.images[chosen].numpy(), trials.targets[chosen].numpy()[:, 2:]
+        said = 1 + (labels[other][images][:, 2:] == labels[other][images][:, :-2])
+        reached = np.mean([(said == right)[right == answer].mean() for answer in (1, 2)])
+        assert reached == pytest.approx(levels[task], abs=0.01)
+
+
+def test_shortcuts_of_a_single_object_are_refused():
+    one = {"location": np.arange(4), "identity": np.zeros(4, int), "category": np.zeros(4, int)}
+    with pytest.raises(ValueError, match="images of a single object have no non-matches"):
+        shortcut_levels(one)
+    with pytest.raises(ValueError, match="labels of category are missing"):
+        shortcut_levels({name: one[name] for name in FEATURES[:2]})
+
+
+def test_tasks_are_found_by_name():
+    assert [task_named(task.name) for task in TASKS] == [*TASKS]
+    with pytest.raises(ValueError, match="no task '2-back identiy': did you mean 2-back identity"):
+        task_named("2-back identiy")
 
 
 # --- errors -----------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Checks of stimuli and tasks, what is read from features, drawings of network and learning: planted data."""
 
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ from wm.nback import checks, derived, visual
 from wm.nback import features as feature_module
 from wm.nback import learning_plots as plots
 from wm.nback.diagram import draw_model, stages
-from wm.nback.material import SCORED, Images
+from wm.nback.material import Images
 from wm.nback.network import layout
 from wm.nback.placeholder import save_placeholder
 from wm.nback.stimuli import stimulus_set
@@ -20,10 +18,10 @@ from wm.nback.task import FEATURES
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """A set of placeholder shapes, two trained and two held out of two categories."""
-    shapes = save_placeholder(tmp_path_factory.mktemp("objects"), ["car", "chair"], 4)
+    """A set of placeholder shapes, two trained and four held out of two categories."""
+    shapes = save_placeholder(tmp_path_factory.mktemp("objects"), ["car", "chair"], 6)
     return stimulus_set(
-        "published", shapes, trained=2, novel=2, draws=(2, 1, 1, 1), categories=("car", "chair")
+        "published", shapes, trained=2, novel=4, draws=(2, 1, 1, 1), categories=("car", "chair")
     )
 
 
@@ -36,7 +34,8 @@ def texts(ax):
 
 @pytest.mark.parametrize("render", [True, False])
 def test_a_set_has_as_many_images_as_rows_none_in_two_parts(few, render):
-    assert checks.of_set(few, render=render) == {"distinct": len(few), "shared": 0, "novel": 2}
+    found = checks.of_set(few, render=render)
+    assert found == {"distinct": len(few), "shared": 0, "novel": 4, "shared_novel": 0}
 
 
 @pytest.mark.parametrize("render", [True, False])
@@ -46,11 +45,21 @@ def test_an_image_in_two_parts_is_found(few, render):
     for column in ("category", "identity", "view", "location", "x", "y"):
         table.loc[test, column] = table.loc[train, column]
     planted = type(few)(few.design, few.library, table)
-    assert checks.of_set(planted, render=render) == {"distinct": len(few) - 1, "shared": 1, "novel": 2}
+    found = checks.of_set(planted, render=render)
+    assert found == {"distinct": len(few) - 1, "shared": 1, "novel": 4, "shared_novel": 0}
+
+
+@pytest.mark.parametrize("part", ["analysis", "test"])
+def test_an_object_of_the_test_that_is_also_in_validation_is_found(few, part):
+    novel, table = few.table.split == "novel_both", few.table.copy()
+    moved = table.index[novel & (table.part == part)][0]
+    table.loc[moved, "part"] = "validation"
+    planted = type(few)(few.design, few.library, table)
+    assert checks.of_set(planted, render=False)["shared_novel"] == 1
 
 
 def test_a_category_without_novel_objects_is_told(few):
-    without = (few.table.split != "novel_identity") | (few.table.category == "car")
+    without = ~few.table.split.isin(["novel_identity", "novel_both"]) | (few.table.category == "car")
     planted = type(few)(few.design, few.library, few.table[without].reset_index(drop=True))
     assert checks.of_set(planted, render=False)["novel"] == 0
 
@@ -100,7 +109,8 @@ def test_measure_reads_location_from_positions_alone(few, roots, monkeypatch):
     means = table.groupby(["pool", "feature", "split"]).accuracy.mean()
     assert means["grid2", "location", "novel_angle"] == 1 and means["grid2", "identity", "novel_angle"] == 1
     assert means["gap", "location", "novel_angle"] < 0.6 and means["gap", "category", "trained"] == 1
-    assert ("grid2", "identity", "novel_identity") not in means
+    assert ("grid2", "category", "novel_both") in means
+    assert not {("grid2", "identity", split) for split in ("novel_identity", "novel_both")} & {*means.index}
     assert table.groupby(["pool", "feature"]).images.sum().max() == len(few.part("analysis"))
     assert measured.read("nback", "embedding").accuracy.round(4).equals(table.accuracy.round(4))
     assert visual.measure_embedding().family.unique().tolist() == ["rich", "published"]
@@ -156,48 +166,3 @@ def test_stages_hold_all_parameters_and_are_drawn(family, changes, ax):
     shown = texts(ax)
     assert all(stage.name in shown and stage.size in shown for stage in found)
     assert any(text.startswith("task: location | identity") for text in shown)
-
-
-# ---------------------------------------------------------------- learning
-
-
-@pytest.fixture
-def curves():
-    """Planted learning curves: accuracy rises with steps, by split less, by seed a little."""
-    rows = []
-    for family, seeds in {"gru_mtmf": 3, "gru_stmf_1": 2, "gru_stsf_2_location": 2, "rnn_mtmf": 1}.items():
-        for seed in range(seeds):
-            for step in (200, 400, 600):
-                about = {"family": family, "network": f"{family}-{seed:02d}", "seed": str(seed), "step": step}
-                values = {f"val_{name}_acc": 0.5 + step / 2000 - 0.02 * k + 0.01 * seed
-                          for k, name in enumerate(SCORED)}  # fmt: skip
-                rows.append(about | {"loss": 1.0, "accuracy": 0.5} | values)
-    return pd.DataFrame(rows)
-
-
-def test_learning_is_drawn_by_split_with_bars(curves, ax):
-    plots.draw_learning(ax, curves, "gru_mtmf")
-    labels = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
-    assert labels == [*plots.SPLIT_NAMES.values()]
-    mean = next(line for line in ax.lines if line.get_label() == "trained")
-    assert mean.get_xdata().tolist() == [200, 400, 600] and np.allclose(mean.get_ydata(), [0.61, 0.71, 0.81])
-    levels = {line.get_ydata()[0] for line in ax.lines if len({*line.get_ydata()}) == 1}
-    assert levels == {0.95, 0.9, 0.5}
-    with pytest.raises(ValueError, match="have no family 'lstm_mtmf': they have gru_mtmf, .*nback diets"):
-        plots.draw_learning(ax, curves, "lstm_mtmf")
-
-
-def test_learning_of_diets_counts_networks_by_tasks(curves, ax):
-    plots.draw_learning_of_diets(ax, curves, "gru")
-    labels = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
-    assert labels == ["nine tasks (3)", "one lag (2)", "one task (2)"] and len(ax.collections) == 3
-    plots.draw_learning_of_diets(plt.figure().add_subplot(), curves, "rnn")  # a single network has no band
-    with pytest.raises(ValueError, match="the learning curves have no family of lstm: they have gru_mtmf"):
-        plots.draw_learning_of_diets(ax, curves, "lstm")
-
-
-def test_what_was_learned_is_of_the_last_step(curves):
-    table = plots.learned(curves, ["gru_mtmf", "rnn_mtmf"])
-    assert table.networks.tolist() == [3, 1] and table["trained"].iloc[1] == "0.8"
-    assert table["object never trained"].iloc[0].startswith("0.75 [")
-    assert plots.diet_of("gru_stmf_1") == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Constant", "balance", "constant_answers"]
+__all__ = ["Constant", "balance", "constant_answers", "shortcut_levels"]
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,6 +43,30 @@ def constant_answers(task: Task, match_probability: float, length: int = 6) -> d
         balanced = 0.5 if 0 < match_probability < 1 else right
         found[answer] = Constant(right, (length - asked + asked * right) / length, balanced)
     return found
+
+
+def shortcut_levels(labels: Mapping[str, np.ndarray | Tensor]) -> dict[str, float]:
+    """Balanced accuracy, with natural lures, of who answers one task from another feature, by that task.
+
+    identity, from category: (1 + P(another category | another identity)) / 2, all matches are right.
+    category, from identity: (1 + P(same identity | same category)) / 2, all non-matches are right.
+    labels: feature -> class of each image, (image,). Exact where all objects have as many images and all
+    categories as many objects; else it is so for images that follow one drawn evenly. Raises ValueError as
+    `wm.nback.Sampler` does, and for images of a single object.
+    """
+    classes = label_arrays(labels)
+    (same_object, same_category) = (
+        counts[places]
+        for _, places, counts in (
+            np.unique(classes[name], return_inverse=True, return_counts=True)
+            for name in ("identity", "category")
+        )
+    )
+    others = len(same_object) - same_object
+    if not others.all():
+        raise ValueError("images of a single object have no non-matches: take those of several")
+    apart, again = (len(same_object) - same_category) / others, same_object / same_category
+    return {"identity": (1 + float(apart.mean())) / 2, "category": (1 + float(again.mean())) / 2}
 
 
 def balance(trials: Trials, labels: Mapping[str, np.ndarray | Tensor]) -> pd.DataFrame:

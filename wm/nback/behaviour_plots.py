@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 __all__ = [
-    "ARCHITECTURE_LABELS", "EXPECTED_GAIN", "SPLIT_LOOKS", "draw_alone", "draw_confusion", "draw_constant",
-    "draw_diets", "draw_gain", "draw_gaps", "draw_learning", "draw_looks", "draw_map", "draw_presets",
-    "draw_steps", "draw_tasks", "example_images", "split_legend", "step_legend",
+    "draw_alone", "draw_confusion", "draw_constant", "draw_diets", "draw_gaps", "draw_lures", "draw_presets",
+    "draw_steps", "draw_tasks", "split_legend", "step_legend",
 ]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..estimate import mean_interval
 from ..marks import band
-from ..style import CHANCE, CMAPS, line_label, sideways
+from ..style import CHANCE, line_label
 from .balance import constant_answers
-from .behaviour import BARS, DIETS, SPLITS, advantage, by_seed, by_step, gap, of
-from .catalogue import ARCHITECTURES
-from .material import SCORED
-from .pictures import SPLIT_LOOKS as LOOKS_OF_IMAGES
-from .stimuli import StimulusSet
-from .task import FEATURES, LAGS, TASKS, Task
+from .behaviour import BARS, DIETS, by_seed, by_step, gap, of
+from .catalogue import ARCHITECTURES, SPLITS
+from .pictures import SPLIT_LOOKS
+from .score_marks import MARKERS, beside, draw_marks, name_below, name_groups
+from .task import FEATURES, LAGS, LURES, TASKS, Task
 
-ARCHITECTURE_LABELS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
-"""architecture -> label"""
-SPLIT_LOOKS = {name: LOOKS_OF_IMAGES[split] for name, split in SCORED.items()}
-"""split as in scores -> label, colour, line"""
-EXPECTED_GAIN = (0.05, 0.1)
-"""of attention, in the README of the public re-make"""
-_MARKERS = dict(zip(SPLITS, "os^D", strict=True))
 _LAG_COLORS = dict(zip(LAGS, ("#9ECAE1", "#4292C6", "#08306B"), strict=True))
-_BASELINE, _ATTENTION = "#6E6E6E", "#D0005F"
-_WIDTH = 0.76  # of a group of marks
 
 
 def draw_tasks(ax: Axes, rows: pd.DataFrame, column: str = "balanced") -> None:
@@ -49,37 +35,16 @@ def draw_tasks(ax: Axes, rows: pd.DataFrame, column: str = "balanced") -> None:
     places = {task.name: at for at, task in enumerate(TASKS)}
     for k, split in enumerate(SPLITS):
         groups = rows[rows.split == split].sort_values("seed").groupby("task")[column]
-        found = {_beside(places[name], k, len(SPLITS)): values.to_numpy() for name, values in groups}
-        _marks(ax, split, found)
+        found = {beside(places[name], k, len(SPLITS)): values.to_numpy() for name, values in groups}
+        draw_marks(ax, split, found)
     for edge in (2.5, 5.5):
         ax.axvline(edge, color="#DDDDDD", lw=0.6, zorder=0)
     ax.set_xticks(range(len(TASKS)), [task.lag for task in TASKS])
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.5, len(TASKS) - 0.5)
-    _below(ax, FEATURES)
+    name_below(ax, FEATURES)
     at = {"xycoords": "axes fraction", "xytext": (-4, -3), "textcoords": "offset points"}
     ax.annotate("N", (0, 0), **at, ha="right", va="top", fontsize=6.5, style="italic")
-
-
-def _beside(at: float, k: int, many: int) -> float:
-    return at + (k - (many - 1) / 2) * _WIDTH / many
-
-
-def _marks(
-    ax: Axes, split: str, found: Mapping[float, np.ndarray], dots: Mapping[float, np.ndarray] | None = None
-) -> None:  # fmt: skip
-    """Means of values (network,) by their place, with 95 % t-intervals as far as there are two; and dots.
-
-    dots: by default the values.
-    """
-    dots, color = found if dots is None else dots, SPLIT_LOOKS[split][1]
-    x = np.concatenate([at + sideways(len(values), 0.1) for at, values in dots.items()])
-    look = {"s": 4, "lw": 0, "alpha": 0.55, "color": color, "marker": _MARKERS[split], "clip_on": False}
-    ax.scatter(x, np.concatenate([*dots.values()]), **look, zorder=3)
-    at, middles = np.array([*found]), [values.mean() for values in found.values()]
-    ax.hlines(middles, at - 0.09, at + 0.09, color=color, lw=1.4, zorder=4)
-    ends = [mean_interval(values) if len(values) > 1 else (np.nan,) * 2 for values in found.values()]
-    ax.vlines(at, *zip(*ends, strict=True), color=color, lw=0.8, zorder=4)
 
 
 def draw_constant(ax: Axes, column: str = "balanced", match_probability: float = 0.5) -> None:
@@ -97,13 +62,39 @@ def draw_constant(ax: Axes, column: str = "balanced", match_probability: float =
         _published_bars(ax)
 
 
-def draw_alone(ax: Axes, levels: Mapping[str, float]) -> None:
-    """What categories alone give in identity tasks (see `wm.nback.behaviour.category_alone`), by split."""
-    first, last = (place for place, task in enumerate(TASKS) if task.feature == "identity" and task.lag != 2)
-    for split, level in levels.items():
-        ax.plot(
-            [first - 0.5, last + 0.5], [level] * 2, color=SPLIT_LOOKS[split][1], lw=0.8, ls="--", zorder=0.7
-        )
+def draw_alone(ax: Axes, levels: Mapping[str, Mapping[str, float]]) -> None:
+    """What the other feature alone gives in identity and category tasks, by split; below `draw_tasks`.
+
+    levels: of `wm.nback.behaviour.shortcuts`, or some of them.
+    """
+    for split, found in levels.items():
+        for feature, level in found.items():
+            first = FEATURES.index(feature) * len(LAGS) - 0.5
+            look = {"color": SPLIT_LOOKS[split][1], "lw": 0.8, "ls": "--", "zorder": 0.7}
+            ax.plot([first, first + len(LAGS)], [level] * 2, **look)
+
+
+def draw_lures(
+    ax: Axes, rows: pd.DataFrame, architecture: str, levels: Mapping[str, Mapping[str, float]]
+) -> None:  # fmt: skip
+    """Identity tasks with natural lures (left of each pair) and balanced ones (right), by split.
+
+    A dot for each network, mean over lags; rows: scores of both; levels: as `draw_alone`, of natural lures.
+    """
+    for k, split in enumerate(SPLITS):
+        pair = [of(rows, architecture, lures=lures, feature="identity") for lures in LURES]
+        values = [by_seed(own, split).to_numpy() for own in pair]
+        draw_marks(ax, split, dict(zip((k - 0.19, k + 0.19), values, strict=True)))
+        level = levels[split]["identity"]
+        ax.plot([k - 0.4, k], [level] * 2, color=SPLIT_LOOKS[split][1], lw=0.8, ls="--", zorder=0.7)
+    ax.axhline(0.5, **CHANCE)
+    ax.set_xticks(
+        [k + shift for k in range(len(SPLITS)) for shift in (-0.19, 0.19)], ["n", "b"] * len(SPLITS)
+    )
+    ax.tick_params(axis="x", length=0)
+    ax.set(xlim=(-0.5, len(SPLITS) - 0.5), xlabel="lures: natural, balanced")
+    for edge in range(1, len(SPLITS)):
+        ax.axvline(edge - 0.5, color="#DDDDDD", lw=0.6, zorder=0)
 
 
 def _published_bars(ax: Axes) -> None:
@@ -118,31 +109,13 @@ def draw_diets(ax: Axes, rows: pd.DataFrame) -> None:
     """
     kinds = [of(rows, name, diet) for diet in DIETS for name in ARCHITECTURES]
     for k, split in enumerate(SPLITS):
-        places = [_beside(at, k, len(SPLITS)) for at in range(len(kinds))]
+        places = [beside(at, k, len(SPLITS)) for at in range(len(kinds))]
         seeds = [by_seed(own, split).to_numpy() for own in kinds]
         models = [own[own.split == split].groupby("family").balanced.mean().to_numpy() for own in kinds]
-        _marks(ax, split, dict(zip(places, seeds, strict=True)), dict(zip(places, models, strict=True)))
-    _name_groups(ax, [DIETS[diet] for diet in DIETS])
+        draw_marks(ax, split, dict(zip(places, seeds, strict=True)), dict(zip(places, models, strict=True)))
+    name_groups(ax, [DIETS[diet] for diet in DIETS])
     _published_bars(ax)
     ax.axhline(0.5, **CHANCE)
-
-
-def _below(ax: Axes, names: Sequence[str]) -> None:
-    """Names of equal parts of the axis, below its numbers."""
-    for k, name in enumerate(names):
-        at = {"xy": ((k + 0.5) / len(names), 0), "xycoords": "axes fraction", "xytext": (0, -13)}
-        ax.annotate(name, **at, textcoords="offset points", ha="center", va="top", fontsize=6.5)
-
-
-def _name_groups(ax: Axes, groups: Sequence[str]) -> None:
-    """Architectures below, in each of some groups, which are named below them."""
-    count = len(ARCHITECTURES)
-    ax.set_xticks(range(count * len(groups)), [ARCHITECTURE_LABELS[a] for a in ARCHITECTURES] * len(groups))
-    ax.tick_params(axis="x", length=0)
-    ax.set_xlim(-0.5, count * len(groups) - 0.5)
-    _below(ax, groups)
-    for k in range(1, len(groups)):
-        ax.axvline(count * k - 0.5, color="#DDDDDD", lw=0.6, zorder=0)
 
 
 def draw_gaps(ax: Axes, rows: pd.DataFrame, splits: Sequence[str] = SPLITS[1:]) -> None:
@@ -150,27 +123,22 @@ def draw_gaps(ax: Axes, rows: pd.DataFrame, splits: Sequence[str] = SPLITS[1:]) 
 
     A dot for each seed, networks of all nine tasks; bar and line as in `draw_tasks`.
     """
-    kinds = [_cell(rows, feature, name) for feature in FEATURES for name in ARCHITECTURES]
+    kinds = [of(rows, name, feature=feature) for feature in FEATURES for name in ARCHITECTURES]
     for k, split in enumerate(splits):
-        found = {_beside(at, k, len(splits)): -gap(own, "trained", split) for at, own in enumerate(kinds)}
-        _marks(ax, split, found)
-    _name_groups(ax, FEATURES)
+        found = {beside(at, k, len(splits)): -gap(own, "trained", split) for at, own in enumerate(kinds)}
+        draw_marks(ax, split, found)
+    name_groups(ax, FEATURES)
     ax.axhline(0, color="black", lw=0.6)
-
-
-def _cell(rows: pd.DataFrame, feature: str, architecture: str, **kind: str) -> pd.DataFrame:
-    own = of(rows, architecture, **kind)
-    return own[own.feature == feature]
 
 
 def draw_presets(ax: Axes, rows: pd.DataFrame) -> None:
     """Scores of networks trained on many and on few objects (rich, published): a dot for each network."""
     kinds = [of(rows, name, stimuli=preset) for preset in ("rich", "published") for name in ARCHITECTURES]
     for k, split in enumerate(SPLITS):
-        places = [_beside(at, k, len(SPLITS)) for at in range(len(kinds))]
+        places = [beside(at, k, len(SPLITS)) for at in range(len(kinds))]
         values = [by_seed(own, split).to_numpy() for own in kinds]
-        _marks(ax, split, dict(zip(places, values, strict=True)))
-    _name_groups(ax, ("8 objects a category", "2, as published"))
+        draw_marks(ax, split, dict(zip(places, values, strict=True)))
+    name_groups(ax, ("8 objects a category", "2, as published"))
     _published_bars(ax)
 
 
@@ -217,77 +185,17 @@ def step_legend(fig: Figure, splits: Sequence[str] = ("trained", "novel_identity
     fig.legend(handles=lines, loc="outside lower right", ncols=len(lines), handlelength=2.4)
 
 
-def draw_learning(ax: Axes, curves: pd.DataFrame, architecture: str) -> None:
-    """Validation on novel angles through training, with attention and without: mean, 95 % t-interval."""
-    for kind, color, label in (("none", _BASELINE, "without"), ("spatial", _ATTENTION, "with attention")):
-        own = of(curves, architecture, attention=kind)
-        values = own.pivot(index="seed", columns="step", values="val_novel_angle_acc")
-        band(ax, values.columns, values.to_numpy(), color=color, label=label, within=(0, 1), lw=1)
-    ax.axhline(0.5, **CHANCE)
-    ax.axhline(0.9, color=SPLIT_LOOKS["novel_angle"][1], lw=0.6, ls=(0, (1, 2)), zorder=0.6)
-    ax.set(xlabel="updates", title=ARCHITECTURE_LABELS[architecture], ylim=(0.45, 1.005))
-
-
-def draw_gain(ax: Axes, rows: pd.DataFrame) -> None:
-    """How much higher scores are with attention than without, by architecture and split; a dot for a seed."""
-    pairs = [[of(rows, name, attention=kind) for kind in ("spatial", "none")] for name in ARCHITECTURES]
-    for k, split in enumerate(SPLITS):
-        found = {_beside(at, k, len(SPLITS)): advantage(*pair, split) for at, pair in enumerate(pairs)}
-        _marks(ax, split, found)
-    _name_groups(ax, [""])
-    ax.axhspan(*EXPECTED_GAIN, color="#ECECEC", lw=0, zorder=0)
-    line_label(ax, EXPECTED_GAIN[0], "expected", x=0.98)
-    ax.axhline(0, color="black", lw=0.6)
-
-
-def draw_looks(ax: Axes, rows: pd.DataFrame, column: str = "on_object") -> None:
-    """Where attention is, by feature and architecture: a dot for each network, mean over lags and images.
-
-    rows: of the table diets_attention; column: on_object or entropy. Dashed: even attention.
-    """
-    kinds = [_cell(rows, f, name, attention="spatial") for f in FEATURES for name in ARCHITECTURES]
-    _marks(ax, "trained", {at: by_seed(own, "trained", column).to_numpy() for at, own in enumerate(kinds)})
-    _name_groups(ax, FEATURES)
-    even = 0.25 if column == "on_object" else np.log(4)
-    ax.axhline(even, **CHANCE)
-    line_label(ax, even, "even")
-    ax.set_ylim(0, 1 if column == "on_object" else 1.15 * even)
-
-
-def example_images(stimuli: StimulusSet, count: int = 4) -> StimulusSet:
-    """An image of each of the first categories, each at another place, of trained objects and views."""
-    part = stimuli.part("analysis", "trained")
-    places = dict(zip(part.classes("category"), range(4), strict=False))
-    chosen = part.table[part.table.location == part.table.category.map(places)]
-    return replace(part, table=chosen.drop_duplicates("category").head(count).reset_index(drop=True))
-
-
-def draw_map(ax: Axes, image: np.ndarray, weights: np.ndarray) -> None:
-    """An image on the weights of its positions, row by row (position,), each told in percent.
-
-    image: (height, width, 3) uint8, black where nothing is.
-    """
-    side = round(len(weights) ** 0.5)
-    height, width = (size / side for size in image.shape[:2])
-    spread = np.kron(weights.reshape(side, side), np.ones([-(-size // side) for size in image.shape[:2]]))
-    ground = colormaps[CMAPS["sequential"]](spread[: image.shape[0], : image.shape[1]])[..., :3]
-    shown = np.where(image.any(axis=-1, keepdims=True), image / 255, ground)
-    ax.imshow(shown, aspect="equal", interpolation="nearest")
-    for place, weight in enumerate(weights if side < 4 else ()):
-        x, y = (place % side + 0.04) * width, (place // side + 0.04) * height
-        color = "white" if weight < 0.6 else "black"
-        ax.text(x, y, f"{100 * weight:.0f}", fontsize=4.5, va="top", color=color)
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-
-
-def split_legend(fig: Figure, *, alone: bool = False, **where) -> None:
+def split_legend(
+    fig: Figure, *, splits: Sequence[str] = SPLITS, bars: bool = True, alone: bool = False, **where
+) -> None:
     """Splits by colour and marker, published bars, and if there are any the levels of `draw_alone`."""
     lines = [
-        Line2D([], [], color=color, marker=_MARKERS[name], ms=3, lw=1.4, label=label)
+        Line2D([], [], color=color, marker=MARKERS[name], ms=3, lw=1.4, label=label)
         for name, (label, color, _) in SPLIT_LOOKS.items()
+        if name in splits
     ]
-    lines.append(Line2D([], [], color="#4D4D4D", lw=0.6, ls=(0, (1, 2)), label="published bar"))
+    if bars:
+        lines.append(Line2D([], [], color="#4D4D4D", lw=0.6, ls=(0, (1, 2)), label="published bar"))
     if alone:
-        lines.append(Line2D([], [], color="#4D4D4D", lw=0.8, ls="--", label="categories alone"))
+        lines.append(Line2D([], [], color="#4D4D4D", lw=0.8, ls="--", label="other feature alone"))
     fig.legend(handles=lines, **({"loc": "outside lower center", "ncols": len(lines)} | where))

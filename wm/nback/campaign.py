@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Campaign", "train", "train_ensemble"]
+__all__ = ["Campaign", "ensembles", "train", "train_ensemble"]
 
+import gc
+import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +23,16 @@ from ..campaign import (
     training_command,
 )
 from ..train import environment, run
-from .evaluate import TEST_TRIALS, Evaluation, evaluated
+from .evaluate import TEST_TRIALS, Evaluation, examined
 from .families import NBackConfig
 from .families import config as family_config
-from .learner import NBackLearner, same_kind
+from .learner import MAY_DIFFER, NBackLearner, same_kind
 from .library import Trained, as_saved, to_network
 from .material import Images, Material
 from .material import material as material_of
 from .senses import Weights
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,9 @@ class Campaign(Together):
     """N-back networks trained together (`Trained`), how they learned, and what they answer in the test."""
 
     evaluation: Evaluation
-    """of all of them, those that diverged too"""
+    """of all of them, those that diverged too, with natural lures"""
+    balanced: Evaluation
+    """the same with balanced lures"""
 
 
 def train(
@@ -58,8 +65,9 @@ def train(
     even if their settings differ. material: by default that of the shipped objects. tf32: see `NBackLearner`.
     weights: of the backbone, by default those of its package; not with a material of features.
     With `freeze_backbone=False` one network at a time, with its backbone (see `wm.nback.finetune`).
-    Scores are those of the weights as saved, in float16. Raises ValueError for unknown families, no or
-    repeated seeds, or networks that would be replaced, what `wm.nback.material` and `wm.train.run` raise.
+    Scores are those of the weights as saved, in float16, with natural lures; the record has a test with
+    balanced ones, too. Raises ValueError for unknown families, no or repeated seeds, or networks that would
+    be replaced, what `wm.nback.material` and `wm.train.run` raise.
     """
     config = family if isinstance(family, NBackConfig) else family_config(family)
     seeds = range(networks) if seeds is None else seeds
@@ -108,9 +116,35 @@ def train_ensemble(
         "updates": learner.step, "tf32": tf32, **learner.record,
     }  # fmt: skip
     whole = {name: value.float() for name, value in as_saved(learner.whole()).items()}
-    evaluation = evaluated(learner.configs, whole, _test(learner.config, whole, material), trials=trials)
+    tests = examined(learner.configs, whole, _test(learner.config, whole, material), trials=trials)
     about = {"training": effort, "material": material.record}
-    return Campaign(_finished(learner, whole, evaluation, about), history, evaluation)
+    return Campaign(_finished(learner, whole, tests, about), history, tests["natural"], tests["balanced"])
+
+
+def ensembles(
+    networks: Iterable[tuple[NBackConfig, str]], material_of: Callable[[NBackConfig], Material], **options
+) -> Iterator[tuple[Campaign, Material]]:  # fmt: skip
+    """Train networks, (configuration, seed) each, those of a kind together; each ensemble with its material.
+
+    material_of: gives the material of a configuration; options: of `train_ensemble`. The log tells how long
+    each took.
+    """
+    for _, group in groupby(sorted(networks, key=_kind), key=_kind):
+        configs, seeds = zip(*group, strict=True)
+        start = time.perf_counter()
+        own = material_of(configs[0])
+        done = train_ensemble(configs, seeds, own, **options)
+        families = ", ".join(dict.fromkeys(config.family for config in configs))
+        seconds = done.records[0]["training"]["seconds"], time.perf_counter() - start
+        _log.info("%d networks (%s): trained in %.1f s, %.1f s in all", len(configs), families, *seconds)
+        yield done, own
+        del done, own
+        gc.collect()  # memory of a GPU that a captured update held
+
+
+def _kind(network: tuple[NBackConfig, str]) -> str:
+    """What networks that are trained together have in common."""
+    return repr([value for name, value in asdict(network[0]).items() if name not in MAY_DIFFER])
 
 
 def _learner(
@@ -136,14 +170,17 @@ def _test(config: NBackConfig, weights: Weights, material: Material) -> Mapping[
 
 
 def _finished(
-    learner: NBackLearner, whole: dict[str, torch.Tensor], evaluation: Evaluation, about: dict[str, Any]
-) -> list[Trained]:
+    learner: NBackLearner, whole: dict[str, torch.Tensor], tests: Mapping[str, Evaluation],
+    about: dict[str, Any],
+) -> list[Trained]:  # fmt: skip
     """The networks of a learner with their records."""
     found = []
     for k, (config, seed) in enumerate(zip(learner.configs, learner.seeds, strict=True)):
         diverged = not bool(learner.alive[k])
-        scores, test = ({}, {}) if diverged else (evaluation.scores(k), evaluation.record(k))
-        record = {"config": settings_of(config), "seed": seed, "scores": scores, "test": test, **about}
+        scores = {} if diverged else tests["natural"].scores(k)
+        test, other = ({} if diverged else tests[lures].record(k) for lures in ("natural", "balanced"))
+        record = {"config": settings_of(config), "seed": seed, "scores": scores, "test": test}
+        record |= {"test_balanced": other, **about}
         record["command"] = training_command("nback", config, family_config(config.family), seed)
         record["diverged"] = diverged
         weights = {name: value[k : k + 1].cpu() for name, value in whole.items()}

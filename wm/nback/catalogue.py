@@ -8,7 +8,7 @@ one lag and one feature (single or multi task, single or multi feature: Lei, Ito
 from __future__ import annotations
 
 __all__ = [
-    "ARCHITECTURES", "ATTENTIONS", "BACKBONES", "POOLS", "PRESETS", "UNITS", "Family", "catalogue",
+    "ARCHITECTURES", "ATTENTIONS", "BACKBONES", "POOLS", "PRESETS", "SPLITS", "UNITS", "Family", "catalogue",
 ]  # fmt: skip
 
 from dataclasses import dataclass, field
@@ -21,13 +21,22 @@ ARCHITECTURES = tuple(UNITS)
 ATTENTIONS = ("none", "spatial", "task_only", "dual")
 BACKBONES = {"efficientnet_lite0": 1280, "resnet50": 2048}
 """backbone -> channels of its last map"""
-POOLS = {"gap": 1, "grid2": 4, "flatten": 49}
-"""pool -> positions that are left of the map of 7 x 7"""
+POOLS = {"grid2": 4, "gap": 1, "flatten": 49}
+"""pool -> positions that are left of the map of 7 x 7, a square of them"""
 PRESETS = ("rich", "published")
 """stimulus sets, those of `wm.nback.design`"""
+SPLITS = ("trained", "novel_angle", "extrapolating", "novel_identity", "novel_both")
+"""what is new in an image: nothing; the view, between trained ones; the view, beyond them; the object, from a
+trained view; the object and its view"""
 
 _TITLES = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 _ALL = {"lags": LAGS, "features": FEATURES}
+_ATTENDING = {
+    "spatial": ("attention", "attention"),
+    "task_only": ("task_only", "gates by task"),
+    "dual": ("dual", "gates by task and image"),
+}
+"""attention -> how its families begin, and in words"""
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,12 @@ def _of(architecture: str) -> dict[str, Family]:
             settings = own | {"lags": (lag,), "features": (feature,)}
             name = f"{architecture}_stsf_{lag}_{feature}"
             found[name] = Family(f"{title}, {lag}-back {feature}", settings=settings)
-    found[f"attention_{architecture}_mtmf"] = Family(
-        f"{title} with attention, nine tasks", f"attention_{architecture}", int(architecture == "gru"),
-        settings=own | _ALL | {"attention": "spatial"},
-    )  # fmt: skip
+    for kind, (name, what) in _ATTENDING.items():
+        shipped = int(kind == "spatial" and architecture == "gru")
+        found[f"{name}_{architecture}_mtmf"] = Family(
+            f"{title} with {what}, nine tasks", f"{name}_{architecture}", shipped,
+            settings=own | _ALL | {"attention": kind},
+        )  # fmt: skip
     found[f"published_{architecture}_mtmf"] = Family(
         f"{title}, nine tasks, two objects a category", settings=own | _ALL | {"stimuli": "published"}
     )

@@ -16,19 +16,28 @@ from .balance import balance, constant_answers
 from .stimuli import StimulusSet
 from .task import TASKS, Sampler, Trials
 
+_NOVEL = ("novel_identity", "novel_both")
+
 
 def of_set(stimuli: StimulusSet, *, render: bool = True) -> dict[str, int]:
     """Counts of a stimulus set.
 
     distinct: different images; shared: of these, in more than one part; novel: objects of a category that
-    are held out, the fewest. render: compare pixels; else what is shown, from where and at which pixel.
+    are held out, the fewest; shared_novel: of all of these, both for validation and for analysis or test.
+    render: compare pixels; else what is shown, from where and at which pixel.
     """
     table = stimuli.table
     keys = [_digest(stimuli, row) for row in range(len(table))] if render else _described(table)
     parts = pd.Series(table.part.to_numpy()).groupby(pd.Series(keys)).nunique()
-    novel = table[table.split == "novel_identity"].groupby("category").identity.nunique()
-    fewest = novel.reindex(stimuli.design.categories, fill_value=0).min()
-    return {"distinct": len(parts), "shared": int((parts > 1).sum()), "novel": int(fewest)}
+    novel = table[table.split.isin(_NOVEL)]
+    counts = novel.groupby("category").identity.nunique()
+    fewest = counts.reindex(stimuli.design.categories, fill_value=0).min()
+    chosen_by, others = (
+        {*zip(rows.category, rows.identity, strict=True)}
+        for rows in (novel[novel.part == "validation"], novel[novel.part != "validation"])
+    )
+    found = {"distinct": len(parts), "shared": int((parts > 1).sum()), "novel": int(fewest)}
+    return found | {"shared_novel": len(chosen_by & others)}
 
 
 def _digest(stimuli: StimulusSet, row: int) -> str:

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from .. import paths
 from ..arguments import UsageError, check_device, say
+from .catalogue import POOLS
 from .objects import CATEGORIES, Library, library
 from .run_commands import Train
 
@@ -147,10 +148,10 @@ class Verify:
         say(_report(found))
         counts = [len(found.identities(name)) if name in found.categories else 0 for name in self.categories]
         for name, design in PRESETS.items():
-            needed = design.trained + (2 if design.novel is None else design.novel)
-            enough = "enough" if min(counts) >= needed else f"not enough: it needs {needed} of each category"
+            missing = f"not enough: it needs {design.needed} of each category"
+            enough = "enough" if min(counts) >= design.needed else missing
             say(f"  preset {name}: {enough}")
-        needed = self.objects or PRESETS["published"].trained + (PRESETS["published"].novel or 0)
+        needed = self.objects or PRESETS["published"].needed
         pairs = zip(self.categories, counts, strict=True)
         few = [f"{name} ({count})" for name, count in pairs if count < needed]
         if few:
@@ -225,7 +226,7 @@ class Features:
     def run(self) -> int:
         """Compute what is not there yet, and tell which files hold it."""
         from ..backbone import backbone
-        from .features import POSITIONS, save_features
+        from .features import save_features
         from .stimuli import load_stimulus_set, stimulus_set
 
         check_device(self.device)
@@ -235,7 +236,7 @@ class Features:
         )
         network = backbone(self.backbone, self.weights, device=self.device)
         for pool, files in save_features(stimuli, network, self.pool).items():
-            say(f"{pool}, {POSITIONS[pool]} x {network.network.fc.in_features} numbers an image:")
+            say(f"{pool}, {POOLS[pool]} x {network.network.fc.in_features} numbers an image:")
             for part, path in files.items():
                 say(f"  {part:11}{len(stimuli.part(part))} images: {path}")
         return 0

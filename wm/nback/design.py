@@ -1,16 +1,18 @@
 """How a stimulus set is made: which objects and views are trained, which held out, and where objects are.
 
-The first identities of a category are trained, the last held out. Of `VIEWS` six are trained, one is between
-them, one beyond them.
+The first identities of a category are trained, the last held out: the first half of these (rounded down) are
+for validation alone, the others for analysis and test, so that nothing is chosen by the objects that it is
+tested with. Of `VIEWS` six are trained, three are between them, two beyond them.
 """
 
 from __future__ import annotations
 
-__all__ = ["LOCATIONS", "PARTS", "PRESETS", "SPLITS", "VIEWS", "Design"]
+__all__ = ["LOCATIONS", "PARTS", "PRESETS", "SPLITS", "VIEWS", "Design", "split_of"]
 
 from dataclasses import dataclass
 from typing import Literal
 
+from .catalogue import SPLITS
 from .objects import CATEGORIES
 from .render import CANVAS, View
 
@@ -18,14 +20,23 @@ LOCATIONS = ("top left", "top right", "bottom left", "bottom right")
 """the quadrants, 0 to 3"""
 PARTS = ("train", "validation", "analysis", "test")
 """what images are for"""
-SPLITS = ("trained", "interpolating", "extrapolating", "novel_identity")
-"""what is new in an image: nothing; a view between the trained ones; one beyond them; the object"""
 VIEWS = (
     *((View(azimuth, 20), "trained") for azimuth in (-75, -45, -15, 15, 45, 75)),
-    (View(30, 20), "interpolating"),
-    (View(30, 50), "extrapolating"),
+    *((View(azimuth, 20), "novel_angle") for azimuth in (-60, 0, 60)),
+    *((View(azimuth, 50), "extrapolating") for azimuth in (-45, 45)),
 )
-"""each view, and whether networks are trained on it"""
+"""each view, and which of `SPLITS` its images of trained objects are in. Held-out views are several, so that
+trials pair an object with itself from another one, too."""
+_FEWEST = 4
+"""objects to hold out of a category: two for validation, two for the test, which other objects can follow"""
+
+
+def split_of(view: int, *, novel: bool) -> str:
+    """Of `SPLITS`: where images of trained or novel objects are that are seen from one of `VIEWS`."""
+    role = VIEWS[view][1]
+    if not novel:
+        return role
+    return "novel_identity" if role == "trained" else "novel_both"
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Design:
     trained: int = 8
     """identities of a category that are trained, the first ones"""
     novel: int | None = None
-    """identities that are held out, the last ones; None: all that are not trained"""
+    """identities that are held out, the last ones: 0, 2 or more; None: all that are not trained, 4 or more"""
     draws: tuple[int, int, int, int] = (2, 1, 1, 1)
     """images of each identity, view and location in each of `PARTS`"""
     placing: Literal["quadrants", "free"] = "quadrants"
@@ -48,8 +59,11 @@ class Design:
     categories: tuple[str, ...] = CATEGORIES
 
     def __post_init__(self) -> None:
-        if self.trained < 1 or (self.novel is not None and self.novel < 0):
-            raise ValueError(f"trained must be 1 or more, novel 0 or more: got {self.trained}, {self.novel}")
+        if self.trained < 1 or (self.novel is not None and (self.novel < 0 or self.novel == 1)):
+            raise ValueError(
+                "trained must be 1 or more, novel 0, or 2 or more (half for validation, half for analysis "
+                f"and test): got {self.trained}, {self.novel}"
+            )
         if len(self.draws) != len(PARTS) or min(self.draws) < 0:
             raise ValueError(f"draws are four numbers, for {', '.join(PARTS)}: got {self.draws}")
         if self.placing not in ("quadrants", "free"):
@@ -62,6 +76,11 @@ class Design:
         room = min(len(xs) * len(ys) for xs, ys in map(self.centres, range(4)))
         if sum(self.draws) > room:
             raise ValueError(f"{sum(self.draws)} draws of {room} positions: allow more jitter, or draw fewer")
+
+    @property
+    def needed(self) -> int:
+        """Objects that there must be of each category."""
+        return self.trained + (_FEWEST if self.novel is None else self.novel)
 
     def centres(self, location: int) -> tuple[range, range]:
         """Possible x and y of an object's centre in pixels from top left, at one of `LOCATIONS`."""
@@ -76,5 +95,5 @@ class Design:
         return ranges[0], ranges[1]
 
 
-PRESETS = {"published": Design(trained=2, novel=2, draws=(8, 2, 4, 2)), "rich": Design()}
+PRESETS = {"published": Design(trained=2, novel=_FEWEST, draws=(8, 2, 4, 2)), "rich": Design()}
 """published: as many identities as Lei et al. 2024 trained on; rich: four times as many"""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ["TEST_TRIALS", "Evaluation", "Exam", "balanced", "evaluated"]
+__all__ = ["TEST_TRIALS", "Evaluation", "Exam", "balanced", "evaluated", "examined"]
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..seeds import numpy_generator
 from .batches import make_sampler
 from .families import NBackConfig, diet
+from .lures import LURES
 from .material import Images
 from .network import respond
 from .senses import Weights, embed
 from .task import RESPONSES, TASKS, Task
+
+_log = logging.getLogger(__name__)
 
 TEST_TRIALS = 512
 """trials of each task in a test"""
@@ -27,7 +32,8 @@ TEST_TRIALS = 512
 class Exam:
     """Trials of some images that are the same for all networks, and whenever they are asked for.
 
-    stream: names the draws; images: with features as tensors or arrays. trials: how many.
+    stream: names the draws; images: with features as tensors or arrays. trials: how many. Their settings,
+    lures too, are those of the configuration.
     """
 
     def __init__(
@@ -41,15 +47,18 @@ class Exam:
 
     @torch.no_grad()
     def counts(self, weights: Weights, tasks: Tensor, embedding: Tensor | None = None) -> Tensor:
-        """How often each right answer (rows) was answered how (columns), (network, time, 3, 3) int64.
+        """How often each right answer (rows) was answered how (columns), (network, task, time, 3, 3) int64.
 
         tasks: (network, trial), places in `TASKS`; embedding: `embed(weights, features)`, if known.
         """
         embedding = embed(weights, self.features) if embedding is None else embedding
         trials = self.sampler.trials(self.uniforms.expand(len(tasks), -1, -1), tasks)
         answers = respond(self.config, weights, embedding, trials.images, tasks=tasks).answers
-        pairs = F.one_hot(trials.targets * len(RESPONSES) + answers, len(RESPONSES) ** 2)
-        return pairs.sum(dim=1).unflatten(-1, (len(RESPONSES), len(RESPONSES)))
+        shape = len(TASKS), self.config.length, len(RESPONSES), len(RESPONSES)
+        steps = torch.arange(shape[1], device=tasks.device)
+        cells = ((tasks[..., None] * shape[1] + steps) * shape[2] + trials.targets) * shape[3] + answers
+        counts = torch.zeros(len(tasks), math.prod(shape), dtype=torch.int64, device=tasks.device)
+        return counts.scatter_add_(1, cells.flatten(1), torch.ones_like(cells).flatten(1)).unflatten(1, shape)
 
 
 def balanced(counts: Tensor | np.ndarray) -> Tensor:
@@ -92,13 +101,13 @@ class Evaluation(NamedTuple):
 
     def scores(self, k: int) -> dict[str, float]:
         """Balanced accuracy of network k by split, means over its tasks."""
-        means = np.nanmean(self.balanced[k], axis=1).round(6).tolist()
+        means = np.nanmean(self.balanced[k], axis=1).round(6).tolist() if self.splits else []
         return dict(zip(self.splits, means, strict=True))
 
     def record(self, k: int) -> dict[str, Any]:
         """What network k answered, as JSON: splits, tasks, and for each split and task of its diet the
         confusion, right answers by answers (3, 3), and the share right at each step."""
-        own = [task.place for task in TASKS if self.confusion[k, 0, task.place].any()]
+        own = [task.place for task in TASKS if self.confusion[k, :, task.place].any()]
         right = np.round(self.by_step[k][:, own], 4)
         return {
             "splits": [*self.splits], "tasks": [TASKS[place].name for place in own],
@@ -112,26 +121,66 @@ def _share_right(counts: np.ndarray) -> np.ndarray:
     return np.divide(right, asked, out=np.full(asked.shape, np.nan), where=asked > 0)
 
 
-@torch.no_grad()
 def evaluated(
     configs: Sequence[NBackConfig], weights: Weights, sets: Mapping[str, Images], *,
-    trials: int = TEST_TRIALS,
+    trials: int = TEST_TRIALS, lures: str = "natural",
 ) -> Evaluation:  # fmt: skip
     """Test networks on each task of their diet, with the same trials for all.
 
-    configs: one for each network, of one kind; weights (network, ...); sets: images by name.
+    configs: one for each network, of one kind; weights (network, ...); sets: images by name. lures: of the
+    trials, whatever those of the training were (see `wm.nback.Sampler`).
     """
-    first = weights["reduce.weight"]
-    diets = [diet(config) for config in configs]
-    shape = len(configs), len(sets), len(TASKS), configs[0].length, len(RESPONSES), len(RESPONSES)
-    counts = np.zeros(shape, dtype=np.int64)
-    asked = [task for task in TASKS if any(task in own for own in diets)]
-    for place, (name, images) in enumerate(sets.items()):
-        exam = Exam(configs[0], images, asked, stream=f"test {name}", trials=trials, device=first.device)
-        embedding = embed(weights, exam.features)
-        for task in asked:
-            members = [k for k, own in enumerate(diets) if task in own]
-            own = {key: value[members] for key, value in weights.items()}
-            tasks = torch.full((len(members), trials), task.place, device=first.device)
-            counts[members, place, task.place] = exam.counts(own, tasks, embedding[members]).cpu().numpy()
-    return Evaluation(tuple(sets), counts)
+    return examined(configs, weights, sets, trials=trials, lures=(lures,))[lures]
+
+
+@torch.no_grad()
+def examined(
+    configs: Sequence[NBackConfig], weights: Weights, sets: Mapping[str, Images], *,
+    trials: int = TEST_TRIALS, lures: Sequence[str] = LURES,
+) -> dict[str, Evaluation]:  # fmt: skip
+    """The tests of `evaluated` with these lures, by lures; images are embedded once for all.
+
+    A set that cannot have balanced lures is left out of that test, which the log tells.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {name: {} for name in lures}
+    for split, images in sets.items():
+        device = weights["reduce.weight"].device
+        features = torch.as_tensor(images.features, device=device).float()
+        embedding = embed(weights, features)
+        for name, counts in found.items():
+            kinds = [replace(config, lures=name) for config in configs]
+            try:
+                exam = _exam(kinds, images._replace(features=features), split, trials)
+            except ValueError as error:
+                if name == "natural":
+                    raise
+                _log.warning("no test with %s lures of the images %s: %s", name, split, error)
+                continue
+            counts[split] = _counts(exam, kinds, weights, embedding)
+    empty = np.zeros((len(configs), 0, len(TASKS), configs[0].length, *[len(RESPONSES)] * 2), dtype=np.int64)
+    return {
+        name: Evaluation(tuple(counts), np.stack([*counts.values()], axis=1) if counts else empty)
+        for name, counts in found.items()
+    }
+
+
+def _exam(configs: Sequence[NBackConfig], images: Images, split: str, trials: int) -> Exam:
+    """The test of these images in all tasks of any of the networks."""
+    asked = {task for config in configs for task in diet(config)}
+    asked = sorted(asked, key=lambda task: task.place)
+    stream, device = f"test {split}", images.features.device
+    return Exam(configs[0], images, asked, stream=stream, trials=trials, device=device)
+
+
+def _counts(exam: Exam, configs: Sequence[NBackConfig], weights: Weights, embedding: Tensor) -> np.ndarray:
+    """Right answers by answers of each network, task after task, (network, task, time, 3, 3)."""
+    counts, (trials, _) = 0, exam.uniforms.shape
+    for task in exam.sampler.tasks:
+        members = [k for k, config in enumerate(configs) if task in diet(config)]
+        own = {key: value[members] for key, value in weights.items()}
+        tasks = torch.full((len(members), trials), task.place, device=exam.uniforms.device)
+        found = exam.counts(own, tasks, embedding[members])
+        whole = found.new_zeros(len(configs), *found.shape[1:])
+        whole[members] = found
+        counts = counts + whole
+    return counts.cpu().numpy()

@@ -25,10 +25,9 @@ from .. import store, style
 from . import explorer_case as cases
 from . import explorer_plots as panels
 from . import library
+from .design import SPLITS
 from .explorer_case import Settings
 from .explorer_film import film
-from .learning_plots import SPLIT_NAMES
-from .material import SCORED
 from .pictures import SPLIT_LOOKS, draw_trial
 from .task import FEATURES
 
@@ -64,7 +63,8 @@ def contents(network: str, settings: Settings) -> Figure:
     for feature in FEATURES:
         names = panels.class_names(case, feature)
         panels.draw_contents(ax[feature], panels.read(found, states, feature), case.labels[feature], names)
-        panels.draw_scores(ax[f"{feature} score"], found.scores[feature], len(names))
+        classes = len(found.readouts[feature][0].classes)  # fewer than there are objects in the library
+        panels.draw_scores(ax[f"{feature} score"], found.scores[feature], classes)
         panels.mark([ax[feature]], step, middle=0)
         ax[feature].set_title(feature)
     ax["location"].set_ylabel("image")
@@ -104,10 +104,10 @@ def training(network: str, _: Settings) -> Figure:
     steps = history.get("step", [])
     for name in ("loss", "accuracy"):
         ax[name].plot(steps, history.get(name, []), color="#404040", lw=0.6)
-    for name, split in SCORED.items():
-        values = history.get(f"val_{name}_acc", [])
-        _, colour, line = SPLIT_LOOKS[split]
-        ax["validation"].plot(steps, values, color=colour, ls=line, lw=1.1, label=SPLIT_NAMES[name])
+    for split in SPLITS:
+        if values := history.get(f"val_{split}_acc"):
+            label, colour, line = SPLIT_LOOKS[split]
+            ax["validation"].plot(steps, values, color=colour, ls=line, lw=1.1, label=label)
     for name in ("accuracy", "validation"):
         ax[name].axhline(0.5, **style.CHANCE)
         style.line_label(ax[name], 0.5, "constant answer")

@@ -23,14 +23,15 @@ from .. import paths, store
 from ..explore import Range
 from ..seeds import numpy_generator
 from . import contents, library
+from .batches import make_sampler
 from .design import LOCATIONS, VIEWS
 from .families import NBackConfig, diet
 from .features import features, image_features
-from .material import SCORED, Images
+from .material import Images
 from .network import Trace
 from .render import place, render
 from .stimuli import StimulusSet, render_stimulus_set, stimulus_set
-from .task import FEATURES, TASKS, Sampler, Task, executive
+from .task import FEATURES, TASKS, Task, executive
 
 if TYPE_CHECKING:
     from ..backbone import Backbone
@@ -52,12 +53,12 @@ class Settings:
     """that the network is told"""
     trial: str = ""
     """images, such as `car3.6.1 car3 chair0.2.3`: object, view and location; empty: drawn by seed"""
-    split: Literal["trained", "novel_angle", "extrapolating", "novel_identity"] = "trained"
+    split: Literal["trained", "novel_angle", "extrapolating", "novel_identity", "novel_both"] = "trained"
     """what is new in the images of a drawn trial"""
     seed: Annotated[int, Range(0, 99, 1)] = 0
     """of a drawn trial"""
-    step: Annotated[int, Range(0, LONGEST - 1, 1)] = 3
-    """that is looked at; beyond the end: the last"""
+    step: Annotated[int, Range(1, LONGEST, 1)] = 4
+    """that is looked at, from 1; beyond the end: the last"""
     trials: Annotated[int, Range(64, 2048, 64)] = 1024
     """that decoders are fitted to"""
 
@@ -110,12 +111,11 @@ def stimuli_of(preset: str) -> StimulusSet:
 
 @lru_cache(maxsize=4)
 def known(stimuli: StimulusSet) -> dict[Item, str]:
-    """All images that there are, with what is new in them: the name of their split in scores."""
+    """All images that there are, with what is new in them: their split."""
     number = {each: k for k, each in enumerate(stimuli.classes("identity"))}
-    names = {split: name for name, split in SCORED.items()}
     cells = stimuli.table.drop_duplicates(["category", "identity", "view", "location"])
     return {
-        Item(number[row.category, row.identity], row.view, row.location): names[row.split]
+        Item(number[row.category, row.identity], row.view, row.location): row.split
         for row in cells.itertuples()
     }
 
@@ -165,10 +165,7 @@ def _item(word: str, stimuli: StimulusSet) -> Item:
 
 def _drawn(stimuli: StimulusSet, config: NBackConfig, task: Task, settings: Settings) -> list[Item]:
     items = [item for item, split in known(stimuli).items() if split == settings.split]
-    sampler = Sampler(
-        _labels(items, stimuli), length=config.length, match_probability=config.match_probability,
-        tasks=[task],
-    )  # fmt: skip
+    sampler = make_sampler(config, _labels(items, stimuli), [task], "cpu")
     uniforms = numpy_generator(settings.seed, "explorer", task.name).random((1, sampler.numbers))
     rows = sampler.trials(torch.as_tensor(uniforms), torch.tensor(task.place)).images[0]
     return [items[row] for row in rows.tolist()]
@@ -193,9 +190,18 @@ Eye = tuple[str, int, str]
 
 
 def _eye(trained: library.Trained) -> Eye:
-    if trained.config.freeze_backbone:
-        return "", 0, trained.config.backbone
-    return str(paths.data()), stamp(trained.name), trained.name
+    own = str(paths.data()), stamp(trained.name), trained.name
+    if not trained.config.freeze_backbone:
+        return own
+    if "backbone_sha256" in trained.record.get("material", {}):
+        _admit(own)
+    return "", 0, trained.config.backbone
+
+
+@lru_cache(maxsize=64)
+def _admit(eye: Eye) -> None:
+    """ValueError if the network was trained with features of other weights than there are."""
+    loaded(eye[2]).backbone()
 
 
 @lru_cache(maxsize=4)
@@ -255,8 +261,8 @@ def _decoders(_folder: str, _stamp: int, asked: tuple[str, Task, int, int]) -> c
 
 
 def step(case: Case, settings: Settings) -> int:
-    """The step that is looked at."""
-    return min(settings.step, len(case.items) - 1)
+    """The step that is looked at, from 0."""
+    return min(settings.step, len(case.items)) - 1
 
 
 def said(case: Case) -> str:

@@ -50,7 +50,7 @@ def _film(network: str, settings: Settings) -> FuncAnimation:
             ax["answer"].barh(range(len(RESPONSES)), shares[step], color=colours)
             ax["answer"].set_yticks(range(len(RESPONSES)), RESPONSES)
             ax["answer"].set(
-                xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel=f"probability at step {step}"
+                xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel=f"probability at step {step + 1}"
             )
             _draw_now(ax["contents"], case, {f: (read[f][:, step], names[f]) for f in FEATURES}, step)
 
@@ -69,6 +69,7 @@ def _draw_now(ax: Axes, case: cases.Case, found: dict, step: int) -> None:
             ax.text(image, row, names[said], ha="center", va="center", fontsize=6, **look)
     ax.imshow(truth, cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
     ax.set_yticks(range(len(FEATURES)), FEATURES)
-    ax.set(xticks=range(length), xlabel="image", title="what the state tells now", xlim=(-0.5, length - 0.5))
+    ax.set_xticks(range(length), range(1, length + 1))
+    ax.set(xlabel="image", title="what the state tells now", xlim=(-0.5, length - 0.5))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -70,7 +70,7 @@ def draw_answers(ax: Axes, shares: np.ndarray, targets: np.ndarray) -> list:
     ax.bar(times, 0.06, 0.8, -0.09, color=right)
     ax.text(-0.03, -0.06, "right", ha="right", va="center", fontsize=5.5)
     ax.set(xlim=(-1.1, len(shares)), ylim=(-0.1, 1.02), xlabel="step", ylabel="probability")
-    ax.set_xticks(times, range(len(shares)))
+    ax.set_xticks(times, range(1, len(shares) + 1))
     ax.spines["left"].set_bounds(0, 1)
     ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
     return drawn
@@ -92,7 +92,9 @@ def draw_contents(ax: Axes, found: np.ndarray, right: np.ndarray, names: Sequenc
             look = {"color": _WRONG if wrong else "black", "weight": "bold" if wrong else "normal"}
             text = names[said].replace("airplane", "plane")
             ax.text(time, image, text, ha="center", va="center", fontsize=5, **look)
-    ax.set(xticks=range(length), yticks=range(length), xlabel="step", xlim=(-0.5, length - 0.5))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(range(length), range(1, length + 1))
+    ax.set(xlabel="step", xlim=(-0.5, length - 0.5))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     return picture
@@ -127,11 +129,12 @@ def draw_gates(ax: Axes, gates: np.ndarray) -> None:
     """Gates of channels (time, channel) from 0 to 1, channels in the order of their mean."""
     order = gates.mean(axis=0).argsort()
     picture = ax.imshow(gates[:, order], cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    ax.set(xlabel="channels, by mean gate", ylabel="step", yticks=range(len(gates)))
+    ax.set_yticks(range(len(gates)), range(1, len(gates) + 1))
+    ax.set(xlabel="channels, by mean gate", ylabel="step")
     ax.figure.colorbar(picture, ax=ax, pad=0.01, aspect=12).set_label("gate")
 
 
 def mark(axes: Iterable[Axes], step: int, *, middle: float = 0.5) -> None:
-    """Frame the step that is looked at; middle: of its column, from its number."""
+    """Frame the step that is looked at (from 0); middle: of its column, from its number."""
     for ax in axes:
         ax.axvspan(step + middle - 0.5, step + middle + 0.5, fc="none", ec=COLORS["chosen"], lw=0.8, zorder=4)

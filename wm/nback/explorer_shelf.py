@@ -48,8 +48,9 @@ def shelf(trial: ipywidgets.Text, stimuli: StimulusSet) -> ipywidgets.Widget:
     last, everything = (widgets.Button(description=text) for text in ("take the last away", "draw one"))
     last.on_click(lambda _: shorten(slice(0, -1)))
     everything.on_click(lambda _: shorten(slice(0, 0)))
-    objects = {item.identity: split for item, split in known(stimuli).items()}
-    rows, rules = [], [_rule(identity, split, stimuli) for identity, split in objects.items()]
+    trained = {item.identity for item, split in known(stimuli).items() if split == "trained"}
+    objects = dict.fromkeys(item.identity for item in known(stimuli))
+    rows, rules = [], [_rule(identity, identity in trained, stimuli) for identity in objects]
     for category in stimuli.design.categories:
         own = [k for k in objects if stimuli.classes("identity")[k][0] == category]
         rows.append(widgets.HBox([_button(identity, stimuli, append) for identity in own]))
@@ -68,11 +69,11 @@ def _button(identity: int, stimuli: StimulusSet, append) -> ipywidgets.Button:
     return button
 
 
-def _rule(identity: int, split: str, stimuli: StimulusSet) -> str:
+def _rule(identity: int, trained: bool, stimuli: StimulusSet) -> str:
     """Style of a button: the picture of its object."""
     mesh = stimuli.library.mesh(*stimuli.classes("identity")[identity])
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(render(mesh, VIEWS[3][0], _PIXELS))).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
-    frame = "2px solid #B5386B" if split == "novel_identity" else "1px solid #9A9A9A"
+    frame = "1px solid #9A9A9A" if trained else "2px solid #B5386B"
     return f".wm-object-{identity} {{background: url(data:image/png;base64,{data}) center; border: {frame};}}"

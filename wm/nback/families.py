@@ -95,8 +95,9 @@ def diet(config: NBackConfig) -> tuple[Task, ...]:
 
 
 FAMILIES = catalogue()
-"""name -> family: <rnn|gru|lstm>_mtmf, ..._stmf_<lag>, ..._stsf_<lag>_<feature>; attention_...;
-published_..., of fewer objects. Those of all nine tasks are also called rnn, gru, lstm, attention_rnn, ..."""
+"""name -> family: <rnn|gru|lstm>_mtmf, ..._stmf_<lag>, ..._stsf_<lag>_<feature>; attention_...,
+task_only_..., dual_...; published_..., of fewer objects. Those of all nine tasks are also called rnn,
+attention_rnn, ..."""
 
 PUBLISHED_OPTIONS = {
     "lags": ("--n-values",), "features": ("--task-features",), "length": ("--sequence-length",),

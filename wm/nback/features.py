@@ -1,11 +1,11 @@
 """What a frozen convolutional network makes of the images of a stimulus set, computed once an image and kept.
 
     stimuli = stimulus_set("rich")
-    given = features(stimuli)                        # (6528, 4, 1280) float16: image, position, channel
+    given = features(stimuli)                        # (7168, 4, 1280) float16: image, position, channel
     given[stimuli.part("test").table.image]          # those of a part
     image_features(images, backbone(), "gap")        # those of other images, which are not kept
 
-The last map of the network, 7 x 7 for 224 x 224 pixels, is pooled to `SIDES[pool]` x `SIDES[pool]` positions:
+The last map of the network, 7 x 7 for 224 x 224 pixels, is pooled to a square of `POOLS[pool]` positions:
 `gap` is the mean over the map, `grid2` are the means over its quadrants, which share the middle row and
 column, `flatten` is the map itself. There is a file for each part of a set, network and pool in
 results/nback/features, so that interrupted work goes on with the part that it was at; other tables, objects,
@@ -14,9 +14,10 @@ weights or another pool have files of their own.
 
 from __future__ import annotations
 
-__all__ = ["POSITIONS", "SIDES", "Pool", "features", "image_features", "pooled", "save_features"]
+__all__ = ["Pool", "features", "image_features", "pooled", "save_features", "weights_sha256"]
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,12 +36,11 @@ from ..backbone import Backbone
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..files import DamagedFile, to_json
 from ..text import nearest
+from .catalogue import POOLS
 from .stimuli import StimulusSet
 
 Pool = Literal["grid2", "gap", "flatten"]
-SIDES = {"grid2": 2, "gap": 1, "flatten": 7}
-"""of the pooled map"""
-POSITIONS = {pool: side**2 for pool, side in SIDES.items()}
+"""those of `POOLS`"""
 
 _BATCH = 2
 """images at a time, which stay in the cache of a core"""
@@ -68,7 +68,7 @@ def features(
     """
     network = backbones.backbone(backbone, weights, device=device)
     files = save_features(stimuli, network, [pool])[pool]
-    found = np.empty((len(stimuli), POSITIONS[pool], _channels(network)), dtype=np.float16)
+    found = np.empty((len(stimuli), POOLS[pool], _channels(network)), dtype=np.float16)
     for part, file in files.items():
         found[(stimuli.table.part == part).to_numpy()] = _read(file, stimuli.part(part), network, pool)
     return found
@@ -82,8 +82,8 @@ def save_features(
     On a processor it takes as many threads as torch has, each at images of its own. Raises as `features`.
     """
     pools = [*dict.fromkeys(pools)]
-    if unknown := [pool for pool in pools if pool not in SIDES]:
-        raise ValueError(f"there is no pool {unknown[0]!r}: {nearest(unknown[0], SIDES)}")
+    if unknown := [pool for pool in pools if pool not in POOLS]:
+        raise ValueError(f"there is no pool {unknown[0]!r}: {nearest(unknown[0], POOLS)}")
     if not len(stimuli):
         raise ValueError("a stimulus set without images has no features")
     files: dict[Pool, dict[str, Path]] = {pool: {} for pool in pools}
@@ -109,7 +109,12 @@ def image_features(images: np.ndarray, network: Backbone, pool: Pool = "grid2") 
 
 def pooled(maps: Tensor, pool: Pool) -> Tensor:
     """(image, channel, 7, 7) -> (image, position, channel), positions row by row from the top left."""
-    return F.adaptive_avg_pool2d(maps, SIDES[pool]).flatten(2).transpose(1, 2)
+    return F.adaptive_avg_pool2d(maps, math.isqrt(POOLS[pool])).flatten(2).transpose(1, 2)
+
+
+def weights_sha256(backbone: str = "efficientnet_lite0", weights: str | Path | None = None) -> str:
+    """Of the weights that `features` takes, of which `Trained.backbone` makes sure. Raises as that does."""
+    return backbones.backbone(backbone, weights).sha256
 
 
 def _channels(network: Backbone) -> int:
@@ -151,7 +156,7 @@ def _computed(
     show: Callable[[range], np.ndarray], count: int, network: Backbone, pools: list[Pool], *, title: str = ""
 ) -> dict[Pool, np.ndarray]:
     """Features by pool of as many images, which `show` gives for a range of places; `title` shows a bar."""
-    found = {pool: np.empty((count, POSITIONS[pool], _channels(network)), np.float16) for pool in pools}
+    found = {pool: np.empty((count, POOLS[pool], _channels(network)), np.float16) for pool in pools}
     on_cpu = network.network.fc.weight.device.type == "cpu"
     batch = _BATCH if on_cpu else _BATCH_GPU
 

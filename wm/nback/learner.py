@@ -32,7 +32,7 @@ MAY_DIFFER = (
 VALIDATED = 100
 """updates between two validations"""
 VALIDATION_TRIALS = 504
-"""trials of a validation, divided among the tasks of a diet"""
+"""trials of a validation, divided evenly among the tasks of a diet"""
 
 
 def same_kind(configs: Sequence[NBackConfig]) -> NBackConfig:
@@ -100,8 +100,8 @@ class NBackLearner(EnsembleLearner):
         """One step; returns metrics of the batch before it, each (network,).
 
         loss (nats); accuracy, the share right in executive steps; gradient_norm before the clip; diverged;
-        and val_<split>_acc, balanced accuracy in executive steps of validation, from the last time that it
-        was measured: at the start, every `VALIDATED` updates, at the end.
+        and val_<split>_acc, balanced accuracy in executive steps of validation, mean over the tasks of the
+        diet, from the last time that it was measured: at the start, every `VALIDATED` updates, at the end.
         """
         with _tf32(self.tf32):
             found = super().update()
@@ -184,8 +184,8 @@ class NBackLearner(EnsembleLearner):
     def _validated(self) -> dict[str, Tensor]:
         weights, found = self.whole(), {}
         for name, exam in self._exams.items():
-            counts = exam.counts(weights, self._asked).sum(dim=1)
-            found[f"val_{name}_acc"] = balanced(counts).to(self.flat.dtype)
+            by_task = balanced(exam.counts(weights, self._asked).sum(dim=2))
+            found[f"val_{name}_acc"] = by_task.nanmean(dim=1).to(self.flat.dtype)
         return found
 
     def _room_for_dropout(self) -> Tensor | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
-    "BARS", "DIETS", "SPLIT_NAMES", "diet_of", "draw_balance", "draw_constants", "draw_embedding",
-    "draw_learning", "draw_learning_of_diets", "learned",
+    "ATTENTION_LOOKS", "draw_balance", "draw_constants", "draw_embedding", "draw_learning",
+    "draw_learning_of_attention", "draw_learning_of_diets", "draw_training", "draw_updates", "learned",
+    "training_table",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -14,32 +15,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from ..estimate import mean_band, mean_interval, means
+from ..estimate import mean_interval, means
+from ..marks import band
 from ..style import CHANCE, line_label, sideways
 from .balance import constant_answers
-from .families import config, diet
-from .material import SCORED
+from .behaviour import BARS, DIETS, of, updates_to
+from .catalogue import SPLITS
 from .pictures import RESPONSE_LOOKS, SPLIT_LOOKS
 from .task import FEATURES, TASKS
 from .visual import POOLS_READ
 
-BARS = {"trained": 0.95, "novel_angle": 0.90}
-"""balanced accuracy that networks of Lei et al. 2024 are above, by split (second hand)"""
-DIETS = {9: ("nine tasks", "#222222"), 3: ("one lag", "#7A4FA3"), 1: ("one task", "#C2557A")}
-"""number of tasks of a diet -> label and colour"""
-SPLIT_NAMES = {name: SPLIT_LOOKS[split][0] for name, split in SCORED.items()}
-"""name in scores -> what it is called in figures"""
-
+ATTENTION_LOOKS = {
+    "none": ("none", "#6E6E6E"), "spatial": ("positions", "#D0005F"),
+    "task_only": ("gates by task", "#3B7DD8"), "dual": ("gates by task and image", "#3F9142"),
+}  # fmt: skip
+"""attention -> label and colour"""
+_DIET_COLORS = {"mtmf": "#222222", "stmf": "#7A4FA3", "stsf": "#C2557A"}
 _POOL_LOOKS = {"grid2": ("means of quadrants", "#2F6DB5"), "gap": ("mean of all", "#D98A00")}
 _TICKS = {
     "trained": "trained", "novel_angle": "view\nbetween", "extrapolating": "view\nbeyond",
-    "novel_identity": "novel\nobject",
+    "novel_identity": "novel\nobject", "novel_both": "novel\nboth",
 }  # fmt: skip
-
-
-def diet_of(family: str) -> int:
-    """Number of tasks that networks of a family are trained on. Raises ValueError for an unknown family."""
-    return len(diet(config(family)))
 
 
 # ---------------------------------------------------------------- tasks and features
@@ -92,7 +88,7 @@ def draw_embedding(ax: Axes, rows: pd.DataFrame, feature: str, classes: int) -> 
     rows: of one preset, from `wm.nback.visual.measure_embedding`; classes: of the feature, for chance.
     """
     rows = rows[rows.feature == feature]
-    splits = [split for split in SCORED if split in set(rows.split)]
+    splits = [split for split in SPLITS if split in set(rows.split)]
     for shift, pool in zip((-0.2, 0.2), POOLS_READ, strict=True):
         label, colour = _POOL_LOOKS[pool]
         for place, split in enumerate(splits):
@@ -113,73 +109,74 @@ def draw_embedding(ax: Axes, rows: pd.DataFrame, feature: str, classes: int) -> 
 # ---------------------------------------------------------------- learning
 
 
-def draw_learning(ax: Axes, rows: pd.DataFrame, family: str) -> None:
+def draw_learning(ax: Axes, rows: pd.DataFrame) -> None:
     """Balanced accuracy of validation by split: every network (thin) and the mean; with the published bars.
 
-    rows: learning curves, as `wm.nback.derived.measure_diets` keeps them. Raises ValueError for a family
-    that they do not have.
+    rows: curves of one kind of network (see `wm.nback.behaviour.of`). A cross ends the curve of a network
+    that never is at the bar of the split.
     """
-    own = _of(rows, family)
-    for name, split in SCORED.items():
+    for split in SPLITS:
         label, colour, style = SPLIT_LOOKS[split]
-        steps, curves = _curves(own, f"val_{name}_acc")
+        steps, curves = _curves(rows, split)
         ax.plot(steps, curves.T, color=colour, lw=0.3, alpha=0.6)
         ax.plot(steps, curves.mean(axis=0), color=colour, ls=style, lw=1.2, label=label)
-        if name in BARS:
-            ax.axhline(BARS[name], color=colour, lw=0.6, ls=(0, (1, 2)), zorder=0.6)
+        _draw_bar(ax, split)
+        _draw_never(ax, rows, split, colour)
     _levels(ax)
 
 
-def draw_learning_of_diets(
-    ax: Axes, rows: pd.DataFrame, architecture: str, score: str = "novel_angle"
-) -> None:
-    """The same for one split, by how many tasks are trained: mean over networks, 95 % t-interval.
+def draw_learning_of_diets(ax: Axes, rows: pd.DataFrame, architecture: str) -> None:
+    """The same on novel angles, by what is trained: mean over networks, 95 % t-interval.
 
-    Of diets with fewer tasks there are several (each lag, each task), all of which count alike.
+    Of diets with fewer tasks there are several families (each lag, each task), whose networks count alike.
     """
-    drawn = 0
-    for count, (label, colour) in DIETS.items():
-        names = [name for name in rows.family.unique() if name.startswith(f"{architecture}_")]
-        own = rows[rows.family.isin([name for name in names if diet_of(name) == count])]
-        if not len(own):
-            continue
-        steps, curves = _curves(own, f"val_{score}_acc")
-        ax.plot(steps, curves.mean(axis=0), color=colour, lw=1.2, label=f"{label} ({len(curves)})")
-        if len(curves) > 1:
-            band = mean_band(curves)
-            ax.fill_between(steps, band.low, band.high, color=colour, alpha=0.2, lw=0)
-        drawn += 1
-    if not drawn:
-        raise ValueError(f"the learning curves have no family of {architecture}: {_known(rows)}")
-    if score in BARS:
-        ax.axhline(BARS[score], color=SPLIT_LOOKS[SCORED[score]][1], lw=0.6, ls=(0, (1, 2)), zorder=0.6)
+    kinds = {name: of(rows, architecture, name) for name in DIETS}
+    _draw_kinds(ax, "trained on", [(DIETS[name], _DIET_COLORS[name], own) for name, own in kinds.items()])
+
+
+def draw_learning_of_attention(ax: Axes, rows: pd.DataFrame, architecture: str) -> None:
+    """The same by attention, networks of all nine tasks; kinds that are not in the table are left out."""
+    there = {*rows.attention[(rows.architecture == architecture) & (rows.diet == "mtmf")]}
+    kinds = {name: of(rows, architecture, attention=name) for name in ATTENTION_LOOKS if name in there}
+    _draw_kinds(ax, "attention", [(*ATTENTION_LOOKS[name], own) for name, own in kinds.items()])
+
+
+def _draw_kinds(
+    ax: Axes, title: str, kinds: Sequence[tuple[str, str, pd.DataFrame]], split: str = "novel_angle"
+) -> None:
+    """kinds: label, colour and curves of each. In brackets: networks, and how many never are at the bar."""
+    for label, colour, rows in kinds:
+        steps, curves = _curves(rows, split)
+        never = _draw_never(ax, rows, split, colour)
+        told = f"{label} ({len(curves)}, {never} never)" if never else f"{label} ({len(curves)})"
+        band(ax, steps, curves, color=colour, label=told, within=(0, 1), lw=1.2)
+    _draw_bar(ax, split)
     _levels(ax)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.13), title=title)
 
 
-def learned(rows: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
-    """Validation at the end, means over networks with 95 % t-intervals as text, a row for each family."""
-    columns = {f"val_{name}_acc": said for name, said in SPLIT_NAMES.items()}
-    last = rows[rows.step == rows.groupby("network").step.transform("max")]
-    last = pd.concat([_of(last, family) for family in families]).rename(columns=columns)
-    found = means(last, "family", [*columns.values()], shares=[*columns.values()])
-    return found.assign(networks=last.groupby("family").size())
-
-
-def _of(rows: pd.DataFrame, family: str) -> pd.DataFrame:
-    own = rows[rows.family == family]
-    if not len(own):
-        raise ValueError(f"the learning curves have no family {family!r}: {_known(rows)}")
-    return own
-
-
-def _known(rows: pd.DataFrame) -> str:
-    return f"they have {', '.join(rows.family.unique())}; measure all with `wm states nback diets`"
-
-
-def _curves(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+def _curves(rows: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps (step,) that all networks have, and their curves (network, step)."""
-    table = rows.pivot(index="network", columns="step", values=column).dropna(axis=1)
+    table = rows.pivot(index="network", columns="step", values=f"val_{split}_acc").dropna(axis=1)
     return table.columns.to_numpy(), table.to_numpy()
+
+
+def _draw_never(ax: Axes, rows: pd.DataFrame, split: str, colour: str) -> int:
+    """Crosses at the ends of curves that never are at the bar of their split; how many these are."""
+    if split not in BARS:
+        return 0
+    column = f"val_{split}_acc"
+    updates = updates_to(rows, BARS[split], column, "network")
+    own = rows[rows.network.isin(updates.index[np.isinf(updates)])]
+    ends = own.loc[own.groupby("network").step.idxmax()]
+    if len(ends):
+        ax.plot(ends.step, ends[column], "x", color=colour, ms=4, mew=1, zorder=4, clip_on=False)
+    return len(ends)
+
+
+def _draw_bar(ax: Axes, split: str) -> None:
+    if split in BARS:
+        ax.axhline(BARS[split], color=SPLIT_LOOKS[split][1], lw=0.6, ls=(0, (1, 2)), zorder=0.6)
 
 
 def _levels(ax: Axes) -> None:
@@ -187,3 +184,75 @@ def _levels(ax: Axes) -> None:
     line_label(ax, 0.5, "constant answer")
     ax.set(ylim=(0.45, 1.01), xlabel="updates")
     ax.set_xlim(left=0)
+
+
+def learned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Validation at the end, means over networks with 95 % t-intervals as text, a row for each family."""
+    columns = {f"val_{split}_acc": SPLIT_LOOKS[split][0] for split in SPLITS}
+    last = rows[rows.step == rows.groupby("network").step.transform("max")].rename(columns=columns)
+    found = means(last, "family", [*columns.values()], shares=[*columns.values()])
+    return found.assign(networks=last.groupby("family").size())
+
+
+# ---------------------------------------------------------------- what makes networks learn
+
+
+_SHOWN = ("trained", "novel_angle")
+
+
+def draw_training(ax: Axes, rows: pd.DataFrame) -> None:
+    """Validation at the end by setting (rows), of trained images and novel angles; a dot for each network.
+
+    rows: of `wm.nback.variants.measure_training`, one family. Bars: means; dotted: the published bars.
+    """
+    settings = [*rows.setting.unique()]
+    for shift, split in zip((-0.17, 0.17), _SHOWN, strict=True):
+        label, colour, _ = SPLIT_LOOKS[split]
+        for place, setting in enumerate(settings):
+            values = rows.validation[(rows.setting == setting) & (rows.split == split)].to_numpy()
+            dots = place + shift + sideways(len(values), 0.16)
+            ax.plot(values, dots, ".", ms=3.5, color=colour, mew=0, label=None if place else label)
+            ax.vlines(values.mean(), place + shift - 0.15, place + shift + 0.15, color=colour, lw=1.4)
+        ax.axvline(BARS[split], color=colour, lw=0.6, ls=(0, (1, 2)), zorder=0.6)
+    ax.axvline(0.5, **CHANCE)
+    ax.set_yticks(range(len(settings)), settings)
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlim=(0.45, 1.005), ylim=(len(settings) - 0.5, -0.5), xlabel="balanced accuracy of validation")
+
+
+def draw_updates(ax: Axes, rows: pd.DataFrame) -> None:
+    """Updates until validation is at the published bars, by setting (rows); a cross: never, in all updates.
+
+    rows: as `draw_training`.
+    """
+    settings = [*rows.setting.unique()]
+    last = 1.12 * np.nanmax([rows[column].max() for column in _REACHED.values()] + [1.0])
+    for shift, split in zip((-0.17, 0.17), _SHOWN, strict=True):
+        colour, column = SPLIT_LOOKS[split][1], _REACHED[split]
+        for place, setting in enumerate(settings):
+            values = rows[column][(rows.setting == setting) & (rows.split == split)].to_numpy()
+            never = np.isnan(values)
+            heights = place + shift + sideways(len(values), 0.16)
+            ax.plot(values[~never], heights[~never], ".", ms=3.5, color=colour, mew=0)
+            ax.plot(np.full(never.sum(), last), heights[never], "x", ms=3.5, color=colour, mew=0.8)
+    ax.axvline(1.06 / 1.12 * last, color="#B0B0B0", lw=0.6)
+    ax.text(last, -0.62, "never", ha="center", va="bottom", fontsize=6)
+    ax.set_yticks(range(len(settings)), [])
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlim=(0, 1.06 * last), ylim=(len(settings) - 0.5, -0.5), xlabel="updates until the bar")
+
+
+_REACHED = {"trained": "reached_95", "novel_angle": "reached_90"}
+"""split -> column of updates until its bar"""
+
+
+def training_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """By setting: means over networks of validation at the end by split, networks that are at both bars.
+
+    rows: as `draw_training`. Bars are those of validation at the end.
+    """
+    ends = rows.pivot_table("validation", ["setting", "seed"], "split", sort=False)
+    there = np.logical_and.reduce([ends[split] > bar for split, bar in BARS.items()])
+    found = ends.groupby("setting", sort=False).mean()[[split for split in SPLITS if split in ends]]
+    kept = pd.Series(there, ends.index).groupby("setting", sort=False).agg(["sum", "size"])
+    return found.round(3).assign(above=[f"{own} of {all_}" for own, all_ in kept.to_numpy()])

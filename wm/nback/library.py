@@ -13,14 +13,15 @@ from torch import Tensor
 
 from .. import store
 from ..campaign import config_of, network_name, saved_names
-from ..text import nearest
 from .families import NBackConfig, family_name
 from .families import config as family_config
 from .network import Trace, initial, layout, run
 from .senses import Weights
-from .task import TASKS, Task
+from .task import Task, task_named
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..backbone import Backbone
 
 _WHOLE = ("running_mean", "running_var")
@@ -59,17 +60,25 @@ class Trained:
         with torch.set_grad_enabled(learning):
             return run(self.config, self.weights, features, images, tasks, **options)
 
-    def backbone(self, device: str = "cpu") -> Backbone:
+    def backbone(self, device: str = "cpu", weights: str | Path | None = None) -> Backbone:
         """What looks at the images: the pretrained network, or its own if it was trained with the rest.
 
-        Raises what `wm.backbone.backbone` raises.
+        weights: file of those of the pretrained network, by default those of its package. Raises what
+        `wm.backbone.backbone` raises, and ValueError if they are not those that the network was trained with.
         """
         from ..backbone import backbone  # needs what a machine that only trains may lack
         from .finetune import PREFIX, own_backbone
 
         if any(name.startswith(PREFIX) for name in self.weights):
             return own_backbone(self.config, self.weights, device)
-        return backbone(self.config.backbone, device=device)
+        found = backbone(self.config.backbone, weights, device=device)
+        wanted = self.record.get("material", {}).get("backbone_sha256", found.sha256)
+        if found.sha256 != wanted:
+            raise ValueError(
+                f"{self.name} was trained with features of a {found.title} whose weights have sha256 "
+                f"{wanted[:12]}, but these have {found.sha256[:12]}: name the file (`weights`) that it had"
+            )
+        return found
 
     def features(self, images: np.ndarray, device: str = "cpu") -> np.ndarray:
         """What its backbone makes of images (image, height, width, 3) uint8: (image, position, channel)."""
@@ -81,28 +90,24 @@ class Trained:
 def _place(task: str | Task | np.ndarray | Tensor) -> int | np.ndarray | Tensor:
     if isinstance(task, Task):
         return task.place
-    if not isinstance(task, str):
-        return task
-    known = {each.name: each.place for each in TASKS}
-    if task not in known:
-        raise ValueError(f"there is no task {task!r}: {nearest(task, known)}")
-    return known[task]
+    return task_named(task).place if isinstance(task, str) else task
 
 
 def create_model(
-    kind: str | NBackConfig = "gru", seed: str | int = "0", *, channels: int | None = None, **changes
+    kind: str | NBackConfig = "gru", seed: str | int = "0", *, features_channels: int | None = None, **changes
 ) -> Trained:  # fmt: skip
     """A network as its training finds it.
 
     kind: rnn, gru, lstm, attention_rnn, attention_gru, attention_lstm, a family of `wm.nback.FAMILIES`, or a
-    configuration; changes: of its settings; channels: of the features, by default those of the backbone.
+    configuration; changes: of its settings, `channels` too; features_channels: of the features, by default
+    those of the backbone.
     Raises ValueError for unknown names and wrong settings.
     """
     if isinstance(kind, str):
         kind = family_config(kind, **changes)
     elif changes:
         raise ValueError(f"a configuration takes no changes ({', '.join(changes)}): use dataclasses.replace")
-    weights = layout(kind, channels).views(initial(kind, str(seed), channels)[None])
+    weights = layout(kind, features_channels).views(initial(kind, str(seed), features_channels)[None])
     return Trained(network_name(kind, str(seed)), str(seed), kind, weights, {})
 
 

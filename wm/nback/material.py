@@ -8,24 +8,22 @@ Networks learn from `train` alone; `validation` is for the choice of a model, `t
 
 from __future__ import annotations
 
-__all__ = ["SCORED", "Images", "Material", "load_material", "material", "save_material"]
+__all__ = ["Images", "Material", "load_material", "material", "save_material"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..checkpoint import load_checkpoint, save_checkpoint
+from .catalogue import SPLITS
 from .families import NBackConfig
 from .task import FEATURES
 
-SCORED = {
-    "trained": "trained", "novel_angle": "interpolating", "extrapolating": "extrapolating",
-    "novel_identity": "novel_identity",
-}  # fmt: skip
-"""name in scores -> split of the images (see `wm.nback.design`)"""
+if TYPE_CHECKING:
+    from .stimuli import StimulusSet
 
 
 class Images(NamedTuple):
@@ -48,7 +46,7 @@ class Material:
 
     train: Images
     validation: dict[str, Images]
-    """by the names in `SCORED`, or some of them"""
+    """by the names in `SPLITS`, or some of them"""
     test: dict[str, Images]
     """the same"""
     record: dict[str, Any] = field(default_factory=dict)
@@ -57,8 +55,8 @@ class Material:
     def __post_init__(self) -> None:
         for part in (self.train, *self.validation.values(), *self.test.values()):
             _check(part, self.train.features.shape[1:])
-        if unknown := {*self.validation, *self.test} - {*SCORED}:
-            raise ValueError(f"splits are {', '.join(SCORED)}: got {', '.join(sorted(unknown))}")
+        if unknown := {*self.validation, *self.test} - {*SPLITS}:
+            raise ValueError(f"splits are {', '.join(SPLITS)}: got {', '.join(sorted(unknown))}")
 
 
 def _check(images: Images, shape: tuple[int, ...]) -> None:
@@ -73,17 +71,23 @@ def _check(images: Images, shape: tuple[int, ...]) -> None:
         raise ValueError(f"each of {len(features)} images needs a label of {', '.join(wrong)}")
 
 
-def material(config: NBackConfig, *, weights: str | Path | None = None, device: str = "cpu") -> Material:
-    """The material of a configuration, of the shipped objects.
+def material(
+    config: NBackConfig, *, stimuli: StimulusSet | None = None, weights: str | Path | None = None,
+    device: str = "cpu",
+) -> Material:  # fmt: skip
+    """The material of a configuration, of the shipped objects, or of a stimulus set of your own.
 
     Features are computed where they are not kept from before (see `wm.nback.features`); weights: of the
-    backbone, by default those of its package. Raises what that raises. Where the backbone is trained, too,
-    there are images in place of features, 730 MB of them.
+    backbone, by default those of its package; their sha256 is in the record. Raises what that raises. Where
+    the backbone is trained, too, there are images in place of features, 850 MB of them.
     """
-    from .features import features  # needs what a machine that only trains may lack
+    from .features import features, weights_sha256  # needs what a machine that only trains may lack
     from .stimuli import render_stimulus_set, stimulus_set
 
-    stimuli = stimulus_set(config.stimuli)
+    stimuli = stimulus_set(config.stimuli) if stimuli is None else stimuli
+    record = stimuli.record() | {"backbone": config.backbone, "pool": config.pool}
+    if config.freeze_backbone:
+        record["backbone_sha256"] = weights_sha256(config.backbone, weights)
     parts = {}
     for part in ("train", "validation", "test"):
         chosen = stimuli.part(part)
@@ -92,8 +96,7 @@ def material(config: NBackConfig, *, weights: str | Path | None = None, device: 
         else:
             given = render_stimulus_set(chosen)
         whole, split = Images(given, {name: chosen.labels(name) for name in FEATURES}), chosen.table.split
-        parts[part] = {name: whole.of((split == own).to_numpy()) for name, own in SCORED.items()}
-    record = stimuli.record() | {"backbone": config.backbone, "pool": config.pool}
+        parts[part] = {name: whole.of((split == name).to_numpy()) for name in SPLITS if (split == name).any()}
     return Material(parts["train"]["trained"], parts["validation"], parts["test"], record)
 
 

@@ -23,9 +23,10 @@ from .task import FEATURES, RESPONSES, Sampler, Task
 
 SPLIT_LOOKS = {
     "trained": ("trained", "#2F6DB5", "-"),
-    "interpolating": ("view between trained ones", "#12936F", "--"),
+    "novel_angle": ("view between trained ones", "#12936F", "--"),
     "extrapolating": ("view beyond them", "#D98A00", ":"),
     "novel_identity": ("object never trained", "#B5386B", "-."),
+    "novel_both": ("object and view never trained", "#5E3C99", (0, (4, 1, 1, 1, 1, 1))),
 }
 """label, colour and frame of each of the splits"""
 RESPONSE_LOOKS = {"no action": ("–", "#8A8A8A"), "non-match": ("≠", "#C4541A"), "match": ("=", "#00798C")}
@@ -38,21 +39,21 @@ _GAP = 0.06  # between cells, of their width
 def draw_sheet(
     ax: Axes, stimuli: StimulusSet, objects: Sequence[tuple[str, str]] | None = None, *, pixels: int = 96
 ) -> None:
-    """Objects (rows) as seen from all of `VIEWS` (columns, by azimuth, the one beyond last), framed by split.
+    """Objects (rows) as seen from all of `VIEWS` (columns, by azimuth, those beyond last), framed by split.
 
-    objects: (category, identity), by default a trained one of each category and then a held-out one.
+    objects: (category, identity) of the set, by default a trained one of each category, then a held-out one.
     """
     objects = _examples(stimuli) if objects is None else objects
-    held_out = _held_out(stimuli)
+    cells = stimuli.table.drop_duplicates(["category", "identity", "view"])
+    splits = cells.set_index(["category", "identity", "view"]).split
     beyond = [role == "extrapolating" for _, role in VIEWS]
     order = sorted(range(len(VIEWS)), key=lambda k: (beyond[k], VIEWS[k][0].azimuth))
     for row, (category, identity) in enumerate(objects):
         for column, number in enumerate(order):
-            view, role = VIEWS[number]
-            picture = render(stimuli.library.mesh(category, identity), view, pixels)
-            split = "novel_identity" if (category, identity) in held_out else role
+            picture = render(stimuli.library.mesh(category, identity), VIEWS[number][0], pixels)
             left, top = column + _GAP, row + _GAP
             ax.imshow(picture, extent=(left, left + 1 - 2 * _GAP, top + 1 - 2 * _GAP, top), aspect="equal")
+            split = splits[category, identity, number]
             _frame(ax, (left, top, 1 - 2 * _GAP, 1 - 2 * _GAP), split)
     names = [f"{category}\n{identity}" for category, identity in objects]
     ax.set_yticks(np.arange(len(objects)) + 0.5, names)
@@ -63,18 +64,10 @@ def draw_sheet(
 
 def _examples(stimuli: StimulusSet) -> list[tuple[str, str]]:
     """The first object of each category that is trained, then the first that is held out, if there is one."""
-    held_out, objects = _held_out(stimuli), stimuli.classes("identity")
-    known = [each for each in objects if each not in held_out]
-    return [
-        next(each for each in group if each[0] == category)
-        for group in (known, [each for each in objects if each in held_out])
-        for category in dict.fromkeys(name for name, _ in group)
-    ]
-
-
-def _held_out(stimuli: StimulusSet) -> set[tuple[str, str]]:
-    novel = stimuli.table[stimuli.table.split == "novel_identity"]
-    return {*zip(novel.category, novel.identity, strict=True)}
+    first = stimuli.table.drop_duplicates(["category", "split"])
+    rows = first[first.split.isin(("trained", "novel_identity"))]
+    rows = rows.sort_values("split", ascending=False, kind="stable")
+    return [*zip(rows.category, rows.identity, strict=True)]
 
 
 def _angle(number: int) -> str:

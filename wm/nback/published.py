@@ -3,9 +3,11 @@
     found = read_published("configs/mtmf.yaml")
     config(**found.changes)                          # our settings
     found.unused                                     # key -> why it has no meaning here
+    found.assumed                                    # what the file does not say, and how it was taken
 
-What such a file leaves out stays as our family has it. Nothing is passed over in silence: a key that nobody
-knows, or a value that would make another network than ours, is an error.
+What such a file leaves out stays as our family has it, but for what the re-make always does, which is told.
+Nothing is passed over in silence: a key that nobody knows, or a value that would make another network than
+ours, is an error.
 """
 
 from __future__ import annotations
@@ -55,6 +57,11 @@ _FIXED = {
     "classifier_layers": ([], "the answer is a linear function of the recurrent units"),
 }
 """key -> the value that it has here, and why"""
+_ASSUMED = {
+    "channels": "0, as many as units: no file tells, and the re-make's 1 x 1 convolution leaves so many",
+    "pool": "grid2: no file tells. The re-make takes the mean of the whole map, which keeps "
+    "little of the location; --pool gap does that",
+}
 
 
 class Published(NamedTuple):
@@ -64,6 +71,8 @@ class Published(NamedTuple):
     """fields of `NBackConfig`, for `wm.nback.config`"""
     unused: dict[str, str]
     """keys that have no meaning here -> why"""
+    assumed: dict[str, str]
+    """fields of `NBackConfig` that the file does not tell -> how they were taken, and why"""
 
 
 def read_published(path: str | Path) -> Published:
@@ -91,7 +100,8 @@ def published_changes(settings: Mapping[str, Any]) -> Published:
     """Published settings by key as changes of ours, `family` among them.
 
     Updates are epochs times batches of an epoch. The learning rate falls from the first milestone on. Without
-    mask_trivial_steps all steps count alike. Raises ValueError for unknown keys (with the nearest), values of
+    mask_trivial_steps all steps count alike, and in files older than both keys, too. The 1 x 1 convolution
+    leaves as many channels as units. Raises ValueError for unknown keys (with the nearest), values of
     another kind, contradictions, and settings that our networks cannot have.
     """
     known = {*_READ, *_UNUSED, *_FIXED, *_TOGETHER}
@@ -109,11 +119,13 @@ def published_changes(settings: Mapping[str, Any]) -> Published:
         if key in _READ:
             name, kind = _READ[key]
             changes[name] = kind(key, settings[key])
-    changes |= _model(settings) | _schedule(settings) | _weights(settings, unused)
+    assumed = dict(_ASSUMED)
+    changes |= _model(settings) | _schedule(settings) | _weights(settings, unused, assumed) | {"channels": 0}
     _check_attention(settings, changes, unused)
+    _drop_dropout(changes, unused)
     changes = {"family": _family(settings, changes)} | changes
     config(**changes)
-    return Published(changes, unused)
+    return Published(changes, unused, assumed)
 
 
 def _whole(key: str, value: Any) -> int:
@@ -231,13 +243,28 @@ def _first_fall(settings: Mapping[str, Any], epochs: int) -> int:
     return min(_wholes("milestones", settings["milestones"]))
 
 
-def _weights(settings: Mapping[str, Any], unused: dict[str, str]) -> dict[str, float]:
+def _weights(
+    settings: Mapping[str, Any], unused: dict[str, str], assumed: dict[str, str]
+) -> dict[str, float]:
     """What steps without a comparison weigh in the loss."""
-    if _truth("mask_trivial_steps", settings.get("mask_trivial_steps", True)):
+    weighted = "no_action_loss_weight" in settings
+    if not _truth("mask_trivial_steps", settings.get("mask_trivial_steps", True)):
+        if weighted:
+            unused["no_action_loss_weight"] = "without mask_trivial_steps all steps count alike"
+        return {"no_action_weight": 1.0}
+    if weighted:
         return {}
-    if "no_action_loss_weight" in settings:
-        unused["no_action_loss_weight"] = "without mask_trivial_steps all steps count alike"
+    if "mask_trivial_steps" in settings:
+        assumed["no_action_weight"] = "0.1, as files that have no_action_loss_weight have it"
+        return {"no_action_weight": 0.1}
+    assumed["no_action_weight"] = "1: before there was no_action_loss_weight, all steps counted alike"
     return {"no_action_weight": 1.0}
+
+
+def _drop_dropout(changes: dict[str, Any], unused: dict[str, str]) -> None:
+    if changes.get("dropout") and changes.get("layers", 1) == 1:
+        del changes["dropout"]
+        unused["dropout"] = "dropout is between recurrent layers, of which there is only one"
 
 
 def _check_attention(settings: Mapping[str, Any], changes: Mapping[str, Any], unused: dict[str, str]) -> None:

@@ -57,6 +57,8 @@ class Train:
         found = read_published(self.config)
         for key, why in found.unused.items():
             say(f"{key} has no meaning here: {why}")
+        for name, how in found.assumed.items():
+            say(f"{name.replace('_', ' ')} is taken as {how}")
         config = family_config(**found.changes, backbone=self.backbone)
         seeds = self.seeds or tuple(str(seed) for seed in range(self.networks))
         command = training_command("nback", config, family_config(config.family), " ".join(seeds))

@@ -6,15 +6,16 @@
     images = render_stimulus_set(analysis)              # (image, 224, 224, 3) uint8
     analysis.labels("identity")                         # (image,), places in stimuli.classes("identity")
 
-Networks are trained on images of trained identities and views alone; for the
-choice of a model, for analyses and for the final test there are separate images of everything, of which none
-is an image of another part: within each (identity, view, location) all positions differ.
+Networks are trained on images of trained identities and views alone; for the choice of a model, for analyses
+and for the final test there are separate images of everything, of which none is an image of another part:
+within each (identity, view, location) all positions differ. An object that is never trained is one of the
+choice, or one of analyses and test.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "FEATURES", "StimulusImages", "StimulusSet", "load_stimulus_set", "render_stimulus_set", "stimulus_set",
+    "LABELS", "StimulusImages", "StimulusSet", "load_stimulus_set", "render_stimulus_set", "stimulus_set",
 ]  # fmt: skip
 
 import hashlib
@@ -42,11 +43,11 @@ from ..files import (
 )
 from ..seeds import numpy_generator
 from ..text import nearest
-from .design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design
+from .design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design, split_of
 from .objects import Library, library
 from .render import CANVAS, place, render
 
-FEATURES = ("location", "identity", "category", "view")
+LABELS = ("location", "identity", "category", "view")
 """what an image can be labelled by"""
 
 _AGAIN = "make it again with `wm nback stimuli`"
@@ -93,7 +94,7 @@ class StimulusSet:
                 return [(c, name) for c in self.design.categories for name in self.library.identities(c)]
             case "view":
                 return [view for view, _ in VIEWS]
-        raise ValueError(f"there is no feature {feature!r}: {nearest(feature, FEATURES)}")
+        raise ValueError(f"there is no feature {feature!r}: {nearest(feature, LABELS)}")
 
     def labels(self, feature: str) -> np.ndarray:
         """Class of each image, (image,) int64: its place in `classes(feature)`."""
@@ -161,7 +162,7 @@ def stimulus_set(
 
 
 def _check(design: Design, objects: Library) -> None:
-    needed = design.trained + (design.novel or 0)
+    needed = design.needed
     for category in design.categories:
         there = len(objects.identities(category))
         if there < needed:
@@ -174,10 +175,14 @@ def _check(design: Design, objects: Library) -> None:
 def _rows(design: Design, objects: Library, category: str) -> Iterator[tuple[Any, ...]]:
     names = objects.identities(category)
     held_out = names[design.trained :] if design.novel is None else names[len(names) - design.novel :]
+    chosen_by = held_out[: len(held_out) // 2]
+    train, validation, *others = design.draws
     for identity in (*names[: design.trained], *held_out):
-        for number, (view, role) in enumerate(VIEWS):
-            split = "novel_identity" if identity in held_out else role
-            draws = design.draws if split == "trained" else (0, *design.draws[1:])
+        for number, (view, _) in enumerate(VIEWS):
+            split = split_of(number, novel=identity in held_out)
+            draws = (train if split == "trained" else 0, validation, *others)
+            if identity in held_out:
+                draws = (0, validation, 0, 0) if identity in chosen_by else (0, 0, *others)
             for location in range(len(LOCATIONS)):
                 cell = category, identity, number, location
                 for part, x, y in _positions(design, cell, draws):
@@ -240,7 +245,7 @@ class StimulusImages(Dataset[dict[str, Tensor]]):
 
     def __init__(self, stimuli: StimulusSet):
         self.stimuli = stimuli
-        self._labels = {feature: stimuli.labels(feature) for feature in FEATURES}
+        self._labels = {feature: stimuli.labels(feature) for feature in LABELS}
         self._labels["number"] = stimuli.table.image.to_numpy(np.int64)
 
     def __len__(self) -> int:

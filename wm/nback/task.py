@@ -16,7 +16,7 @@ from __future__ import annotations
 
 __all__ = [
     "FEATURES", "LAGS", "LURES", "RESPONSES", "TASKS", "Sampler", "Task", "Trials", "executive",
-    "task_vectors", "tasks_of",
+    "task_named", "task_vectors", "tasks_of",
 ]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
@@ -63,6 +63,14 @@ class Task:
 
 TASKS = tuple(Task(feature, lag) for feature, lag in product(FEATURES, LAGS))
 """all nine, those of one feature together"""
+
+
+def task_named(name: str) -> Task:
+    """The task of this name, such as "2-back identity"; ValueError with the nearest for an unknown one."""
+    known = {task.name: task for task in TASKS}
+    if name not in known:
+        raise ValueError(f"there is no task {name!r}: {nearest(name, known)}")
+    return known[name]
 
 
 class Trials(NamedTuple):

@@ -17,14 +17,12 @@ import pandas as pd
 
 from .. import measured
 from ..text import nearest
-from .catalogue import PRESETS
-from .material import SCORED, Images
+from .catalogue import PRESETS, SPLITS
+from .material import Images
 from .task import FEATURES
 
 POOLS_READ = ("grid2", "gap")
 """the last map, pooled to 2 x 2 positions and to one"""
-
-_SPLITS = {split: name for name, split in SCORED.items()}
 
 
 def decoded(fitted: Images, shown: Images, feature: str) -> np.ndarray:
@@ -81,14 +79,13 @@ measure_embedding.family_name = _preset
 
 
 def of_objects(right: pd.DataFrame, feature: str) -> pd.DataFrame:
-    """Means over the images of each object and split, in the order of `SCORED`.
+    """Means over the images of each object and split, in the order of `SPLITS`.
 
     right: a row an image, with split, category, identity, accuracy (right or not).
     """
     groups = right.groupby(["split", "category", "identity"], sort=False).accuracy
     rows = groups.agg(images="size", accuracy="mean").reset_index()
-    rows["split"] = rows.split.map(_SPLITS)
     if feature == "identity":
-        rows = rows[rows.split != "novel_identity"]
-    order = {name: place for place, name in enumerate(SCORED)}
+        rows = rows[~rows.split.isin(["novel_identity", "novel_both"])]
+    order = {name: place for place, name in enumerate(SPLITS)}
     return rows.sort_values("split", key=lambda names: names.map(order), kind="stable", ignore_index=True)
