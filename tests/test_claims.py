@@ -189,6 +189,20 @@ def test_weakest_step_and_smallest_condition():
     assert found.ours == steps[1].ours and found.n_networks == 3
     with pytest.raises(ValueError, match="no steps were given"):
         weakest([])
+    assert weakest(steps, bound=-100).ours == steps[2].ours, "the largest p against another bound"
+
+
+@pytest.mark.parametrize("df", [4, np.inf])
+def test_the_interval_of_the_weakest_step_can_hold_for_all_together(df):
+    def step(ours):
+        low, high = (stats.t.ppf(level, df) for level in (0.95, 0.975))
+        return Estimate(ours, (ours - low, ours + low), (ours - high, ours + 2 * high), 5, df)
+
+    found = weakest([step(3.0), step(1.0), step(2.0)], together=True)
+    reach = stats.t.ppf(1 - 0.025 / 3, df)
+    assert found.interval95 == pytest.approx((1 - reach, 1 + 2 * reach))
+    assert found.interval90 == step(1.0).interval90 and found.p_above(0) == step(1.0).p_above(0)
+    assert weakest([step(1.0)], together=True).interval95 == pytest.approx(step(1.0).interval95)
 
 
 def test_bootstrap_draws_networks_together_and_is_repeatable():

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from wm import plastic
+from wm.estimate import mean_interval
 from wm.plastic import ablation_plots, ablations, recurrent_plots
+from wm.plastic.families import RECURRENT, RECURRENT_TASKS
 from wm.plastic.measures import BY_TIME, METRICS, Curves
 
 STEPS = [50, 100, 150, 200]
@@ -112,7 +114,7 @@ def test_drift_is_the_growth_a_block(deep):
 def test_sizes_are_those_of_the_networks():
     found = recurrent_plots.sizes()
     for body, units in (("RNN", (384, 256, 256)), ("LSTM", (192, 128, 128))):
-        for task in recurrent_plots.TASK_NAMES.values():
+        for task in map(plastic.TASKS.get, RECURRENT_TASKS):
             own = found.xs((body, task), level=("body", "task"))
             assert tuple(own.units) == units
             assert own.parameters.max() < 1.15 * own.parameters.min()
@@ -131,8 +133,8 @@ def test_half_way_is_between_first_and_least():
 def recurrent():
     """Made curves and rates of all recurrent networks: errors of the rules are .3, .2, .1."""
     curves, times = {}, {}
-    for body in recurrent_plots.BODIES:
-        for task in recurrent_plots.TASK_NAMES:
+    for body in RECURRENT:
+        for task in RECURRENT_TASKS:
             for rule, error in (("none", 0.3), ("hebbian", 0.2), ("gradient", 0.1)):
                 family = f"{body}_{task}_{rule}"
                 values = np.full((1, 2, len(METRICS), len(STEPS)), error)
@@ -148,8 +150,8 @@ def recurrent():
 def finals():
     rows = [
         {"body": body, "task": task, "rule": rule, "seed": seed, "score": score + 0.01 * seed}
-        for body in recurrent_plots.BODIES
-        for task in recurrent_plots.TASK_NAMES
+        for body in RECURRENT
+        for task in RECURRENT_TASKS
         for rule, score in (("none", 0.3), ("hebbian", 0.2), ("gradient", 0.1))
         for seed in range(3)
     ]
@@ -166,12 +168,17 @@ def test_rules_are_compared_by_seed():
 def test_panels_on_recurrent_networks(recurrent, closed):
     curves, times = recurrent
     fig, axes = plt.subplots(2, 2)
-    levels = {"chance": 1 / 3, "floor": 0.0}
+    levels = {"chance": 1 / 3, "no order": 0.316, "floor": 0.0}
     recurrent_plots.draw_learning(axes[0, 0], curves, "lstm", "cue_reward_noisy", levels)
-    assert [line.get_ydata()[0] for line in axes[0, 0].lines] == pytest.approx([0.3, 0.2, 0.1, 1 / 3])
+    assert [line.get_ydata()[0] for line in axes[0, 0].lines] == pytest.approx([0.3, 0.2, 0.1, 1 / 3, 0.316])
+    assert [text.get_text() for text in axes[0, 0].texts] == ["chance", "no order"]
     recurrent_plots.draw_finals(axes[0, 1], finals(), "cue_reward_noisy", levels | {"floor": 0.01})
     heights = [dots.get_offsets()[:, 1].mean() for dots in axes[0, 1].collections]
     assert heights == pytest.approx([0.31, 0.21, 0.11] * 2)
+    bars = [line.get_ydata() for line in axes[0, 1].lines if line.get_color() == "black"]
+    logs = np.log10([0.3, 0.31, 0.32])
+    assert bars[0] == pytest.approx(np.power(10, mean_interval(logs))) and bars[0][0] > 0
+    assert bars[1] == pytest.approx([10 ** logs.mean()] * 2)
     recurrent_plots.draw_demo(axes[1, 0], curves)
     hollow = [line.get_ydata()[0] for line in axes[1, 0].lines if line.get_linestyle() == "None"]
     assert hollow == [0.143, 0.064, 0.062]

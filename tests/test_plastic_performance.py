@@ -9,9 +9,9 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 
 from wm import plastic, style
-from wm.plastic import measures, memory_plots, performance, performance_plots
+from wm.plastic import architectures, measures, memory_plots, performance, performance_plots
 from wm.plastic.campaign import Campaign
-from wm.plastic.experiments import SEEDS, scored_at
+from wm.plastic.experiments import SEEDS, cells, scored_at
 from wm.plastic.families import PUBLISHED_UPDATES
 from wm.plastic.library import Trained
 from wm.plastic.performance import PUBLISHED, Published
@@ -71,6 +71,16 @@ def test_margin_is_the_larger_of_a_tenth_and_one_deviation(mean, deviation, marg
     assert Published(mean, deviation).margin == pytest.approx(margin)
 
 
+def test_margin_of_the_accuracy_with_blanks_is_of_what_can_be_learned():
+    span, known = performance.BLANK_SPAN, performance.level_of("copying", "paper_metric")
+    assert span == pytest.approx(known["no order"] - known["always blank"], abs=1e-4)
+    margins = [each.margin for each in PUBLISHED["copying", "paper_metric"].values()]
+    assert margins == pytest.approx([0.025, span / 10, span / 10])
+    assert Published(0.7, 0.001, 0.5).margin == pytest.approx(0.05)
+    for each in PUBLISHED["copying", "paper_metric"].values():  # can fail, unlike a tenth of the number
+        assert known["no order"] - each.mean > each.margin
+
+
 @pytest.mark.parametrize(("items", "delay"), [(5, 20), (5, 21), (3, 0)])
 def test_true_recall_undoes_the_published_accuracy(items, delay):
     task = plastic.make_task(plastic.config("copying_none", items=items, delay=delay))
@@ -104,6 +114,24 @@ def test_chance_is_the_worst_level_of_a_task(task):
     assert performance.level_of("cue_reward", "all_loss") == pytest.approx({"chance": 1 / 24, "floor": 0})
 
 
+def test_levels_are_those_of_the_settings():
+    assert performance.level_of("copying_continuous")["no order"] == pytest.approx(4 / 15)
+    twenty = performance.level_of("rnn_copying_continuous_none")
+    assert twenty["no order"] == pytest.approx(1 / 3 * (1 - 1 / 20))
+    own = plastic.config("rnn_copying_continuous_none", items=2)
+    assert performance.level_of(own)["no order"] == pytest.approx(1 / 6)
+    assert performance.chance_of(own, "all_loss") == pytest.approx(1 / 3 * 2 / plastic.make_task(own).length)
+
+
+def test_tables_have_what_was_published_right_of_ours():
+    index = pd.MultiIndex.from_tuples([("copying", "none"), ("regression", "hebbian")])
+    ours = pd.DataFrame({"score": ["a", "b"], "paper_metric": ["c", "-"], "rate": ["d", "e"]}, index)
+    found = performance.beside(ours, PUBLISHED)
+    assert list(found) == ["score", "score, published", "paper_metric", "paper_metric, published", "rate"]
+    assert found["score, published"].tolist() == ["-", "1.55 ± 0.064"]
+    assert found["paper_metric, published"].tolist() == ["0.721 ± 0.025", "-"]
+
+
 def test_networks_that_diverged_count_as_chance(table):
     counted = performance.counted(table)
     lost = counted[counted.diverged]
@@ -112,6 +140,9 @@ def test_networks_that_diverged_count_as_chance(table):
     assert table[table.diverged].score.isna().all(), "the table given must stay as it is"
     kept = ~table.diverged
     pd.testing.assert_frame_equal(counted[kept], table[kept])
+    copying = table[table.diverged].assign(family="copying_continuous_hebbian", items=20, delay=3)
+    own = plastic.make_task(plastic.config("copying_continuous_hebbian", items=20, delay=3))
+    assert performance.counted(copying).all_loss.iloc[0] == pytest.approx(20 / 3 / own.length)
 
 
 def test_samples_are_in_the_order_of_seeds(table):
@@ -165,6 +196,18 @@ def test_lead_is_the_weakest_of_paired_differences(groups):
     assert performance.lead(groups, "c").ours < 0
 
 
+def test_intervals_of_a_lead_hold_for_all_rivals_together(groups):
+    found, gap = performance.lead(groups, "a"), groups["a"] - groups["b"]
+    reach = stats.t.ppf(1 - 0.025 / 2, 5) * gap.std(ddof=1) / np.sqrt(6)
+    assert found.interval95 == pytest.approx((gap.mean() - reach, gap.mean() + reach))
+
+
+def test_groups_at_the_ceiling_cannot_be_told_apart():
+    full = {"a": np.ones(3), "b": np.ones(3)}
+    assert performance.at_ceiling(full) and not performance.at_ceiling(full, 1.5)
+    assert not performance.at_ceiling(full | {"c": np.array([1, 1, 0.999])})
+
+
 @pytest.mark.parametrize("slack", [0.05, 0.3])
 def test_no_worse_is_the_worst_of_paired_excesses(groups, slack):
     found = performance.no_worse(groups, "b", slack=slack)
@@ -182,7 +225,7 @@ def compared(table):
     """Some transformers, a delta network and planted recurrent networks."""
     names = ("rnn_regression_noisy_hebbian", "lstm_copying_continuous_none")
     measures.measure("recurrent", names, trainer=trainer)
-    return performance.architectures(table, measures.table("recurrent"))
+    return architectures.architectures(table, measures.table("recurrent"))
 
 
 def test_architectures_are_those_trained_soundly(compared):
@@ -203,12 +246,12 @@ def test_architectures_are_those_trained_soundly(compared):
 def test_settings_are_told_apart_by_items_only_where_they_differ(compared, table):
     assert compared.setting.tolist()[:2] == ["Copying", "Regression"]
     other = table[table.family == "copying_none"].assign(items=6)
-    found = performance.architectures(pd.concat([table, other]), table.iloc[:0])
+    found = architectures.architectures(pd.concat([table, other]), table.iloc[:0])
     assert {"Copying (5)", "Copying (6)", "Regression"} == set(found.setting)
 
 
 def test_side_by_side_is_for_reading(compared):
-    text = performance.side_by_side(compared)
+    text = architectures.side_by_side(compared)
     assert list(text.index) == [
         "Transformer, no plasticity", "Transformer, Hebbian", "Delta network", "RNN, Hebbian",
         "LSTM, no plasticity",
@@ -218,12 +261,28 @@ def test_side_by_side_is_for_reading(compared):
     assert text.loc["Delta network", "Regression"] == "–"
     assert text.loc["Transformer, no plasticity", "parameters (1000)"] == "69 to 71"
     small = compared.assign(mean=0.001234, high=0.001334)
-    assert performance.side_by_side(small).loc["Delta network", "Copying"] == "0.00123 ± 0.00010"
-    assert performance.side_by_side(compared.assign(high=np.nan)).loc["Delta network", "Copying"] == "0.850"
+    assert architectures.side_by_side(small).loc["Delta network", "Copying"] == "0.00123 ± 0.00010"
+    assert architectures.side_by_side(compared.assign(high=np.nan)).loc["Delta network", "Copying"] == "0.850"
+
+
+def test_limits_are_of_the_one_setting_of_the_rows(compared):
+    own = compared[compared.body == "lstm"]
+    assert architectures.limits(own)["no order"] == pytest.approx(1 / 3 * (1 - 1 / 20))
+    assert architectures.limits(compared[compared.task == "copying"])["chance"] == 1 / 8
+    with pytest.raises(ValueError, match="levels are of one setting of a task, got 4"):
+        architectures.limits(compared)
+
+
+def test_rows_of_a_setting_are_of_one_task():
+    kinds = {}
+    for cell in (*cells("performance"), *cells("recurrent")):
+        if not cell.config.family.startswith("published_"):
+            kinds.setdefault((cell.config.task, cell.config.items), set()).add(plastic.make_task(cell.config))
+    assert len(kinds) == 8 and all(len(tasks) == 1 for tasks in kinds.values())
 
 
 def test_architectures_are_written_in_three_forms(compared, tmp_path):
-    written = performance.write_architectures(tmp_path, compared)
+    written = architectures.write_architectures(tmp_path, compared)
     assert [path.name for path in written] == ["architectures.csv", "architectures.md", "architectures.tex"]
     read = pd.read_csv(written[0])
     assert read["mean"].to_numpy() == pytest.approx(compared["mean"], rel=1e-5)
@@ -336,12 +395,15 @@ def test_stages_curves_and_finals_draw_what_they_are_given(closed):
     performance_plots.draw_stages(axes["stages"], ours, published, budget=100)
     drawn = [np.asarray(line.get_ydata()).tolist() for line in axes["stages"].lines]
     assert [0.2, 0.4] in drawn and [0.7] in drawn
+    bars = [bar.get_segments()[0][:, 1] for bar in axes["stages"].collections if hasattr(bar, "get_segments")]
+    assert any(bar == pytest.approx([0.6, 0.8]) for bar in bars), "the published deviation"
     performance_plots.score_axis(axes["curves"], "regression")
     performance_plots.draw_curves(axes["curves"], {"none": (np.array([60, 120]), lost)})
-    assert np.array_equal(axes["curves"].lines[-1].get_ydata(), [0.2, np.nan], equal_nan=True)
+    found = axes["curves"].lines[-1].get_ydata()
+    assert found[0] == pytest.approx(np.sqrt(0.03)) and np.isnan(found[1])
     performance_plots.draw_curves(axes["curves"], {"hebbian": (np.array([60, 120]), scores)})
-    assert axes["curves"].lines[-1].get_ydata().tolist() == [0.2, 0.4]
     assert axes["curves"].get_yscale() == "log"
+    assert axes["curves"].lines[-1].get_ydata() == pytest.approx(np.sqrt([0.03, 0.12]))  # geometric
     fig.canvas.draw()
     assert {text.get_text() for text in axes["curves"].get_yticklabels()} >= {"0.1", "0.2", "0.5"}
     axes["curves"].set_ylim(1e-4, 1)

@@ -225,6 +225,9 @@ def test_an_experiment_keeps_scores_curves_and_means_by_time(tiny, roots):
     rate = values[0, :, found.metrics.index("rate"), :7].mean(axis=1)
     own = final[(final.family == "copying_hebbian") & (final.variant == "usual")]
     assert own.rate.to_numpy() == pytest.approx(rate, rel=1e-4)
+    one = measures.first(curves, 1)
+    assert one.values["copying_hebbian"].shape == (2, 1, len(measures.METRICS), 4)
+    assert set(measures.first(final, 1).seed) == {0} and measures.first(final, 6).equals(final)
 
 
 def test_an_experiment_of_some_families_leaves_the_others_alone(tiny, roots):

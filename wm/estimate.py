@@ -200,14 +200,20 @@ def pair_mean(block: ArrayLike, minus: ArrayLike | None = None, *, n: int = 2000
     return Estimate(float(ours), *intervals, smallest)
 
 
-def weakest(steps: Sequence[Estimate]) -> Estimate:
-    """The difference with the largest p against 0 or less: if it is above 0, all are.
+def weakest(steps: Sequence[Estimate], bound: float = 0.0, *, together: bool = False) -> Estimate:
+    """The difference with the largest p against `bound` or less: if it is above that, all are.
 
-    Its `n_networks` counts the smallest condition of all. Raises ValueError for no step.
+    Its `n_networks` counts the smallest condition of all. together: the 95 % interval holds for all steps at
+    once (Bonferroni), as this one was picked among them; p needs no correction, for all must be above.
+    Raises ValueError for no step.
     """
     if not steps:
         raise ValueError("no steps were given: there is no weakest one")
-    step = max(steps, key=lambda step: step.p_above(0))
+    step = max(steps, key=lambda step: step.p_above(bound))
+    if together:
+        wider = stats.t.ppf(1 - 0.025 / len(steps), step.df) / stats.t.ppf(0.975, step.df)
+        interval = tuple(step.ours + wider * (end - step.ours) for end in step.interval95)
+        step = replace(step, interval95=interval)
     return replace(step, n_networks=min(each.n_networks for each in steps))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __all__ = [
     "BODIES", "PAPER_RULES", "PRESETS", "PUBLISHED_UPDATES", "RECURRENT", "RECURRENT_TASKS", "TASKS", "WHOLE",
-    "WRITING_RULES", "Family", "catalogue",
+    "WHOLE_TASKS", "WRITING_RULES", "Family", "catalogue",
 ]  # fmt: skip
 
 from dataclasses import dataclass, field
@@ -36,6 +36,8 @@ PUBLISHED_UPDATES = {"copying": 100, "cue_reward": 400, "regression": 750}
 """task of the transformer study -> sequences that a published network was trained with"""
 RECURRENT_TASKS = ("copying_continuous", "cue_reward_noisy", "regression_noisy")
 """tasks of the recurrent study"""
+WHOLE_TASKS = (*PUBLISHED_UPDATES, "cue_reward_noisy")
+"""tasks of other attention: those of the transformer study, and one of the recurrent one"""
 
 PRESETS: dict[str, dict] = {
     "published": {
@@ -79,7 +81,7 @@ class Family:
 
 
 def _recurrent(body: str, task: str, rule: str) -> dict:
-    """Duan's networks with their sizes: without learning rates to learn, half as many units more."""
+    """Duan's networks with their sizes: without learning rates to learn, 1.5 times as many units."""
     width = {"rnn": 256, "lstm": 128}[body] * (3 if rule == "none" else 2) // 2
     loss = "answers" if task == "copying_continuous" else "all"
     own = {"body": body, "rule": rule, "task": task, "width": width, "alpha": "full", "loss": loss}
@@ -132,7 +134,7 @@ def _of_whole() -> dict[str, Family]:
     """Other attention, not plastic."""
     found = {}
     for body, said in zip(WHOLE, ("linear attention", "delta network"), strict=True):
-        for task in PUBLISHED_UPDATES:
+        for task in WHOLE_TASKS:
             settings = _TASK_SETTINGS[task] | {"task": task, "rule": "none", "body": body} | PRESETS["sound"]
             found[f"{body}_{task}"] = Family(f"{TASKS[task]}, {said}", shipped=0, settings=settings)
     return found

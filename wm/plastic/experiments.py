@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 from .families import (
     PAPER_RULES,
-    PUBLISHED_UPDATES,
     RECURRENT,
     RECURRENT_TASKS,
     TASKS,
     WHOLE,
+    WHOLE_TASKS,
     WRITING_RULES,
     PlasticConfig,
     config,
@@ -83,7 +83,7 @@ def _performance():
             yield "usual", config(f"{task}_{rule}")
             yield "usual", config(f"published_{task}_{rule}", updates=LONG)
     for body in WHOLE:
-        for task in PUBLISHED_UPDATES:
+        for task in WHOLE_TASKS:
             yield "usual", config(f"{body}_{task}")
 
 

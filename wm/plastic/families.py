@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = [
     "BODIES", "FAMILIES", "PAPER_RULES", "PRESETS", "PUBLISHED_OPTIONS", "PUBLISHED_UPDATES", "RECURRENT",
-    "RECURRENT_TASKS", "TASKS", "WHOLE", "WRITING_RULES", "Family", "PlasticConfig", "config", "family_name",
-    "make_task",
+    "RECURRENT_TASKS", "TASKS", "WHOLE", "WHOLE_TASKS", "WRITING_RULES", "Family", "PlasticConfig", "config",
+    "family_name", "make_task",
 ]  # fmt: skip
 
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from .catalogue import (
     RECURRENT_TASKS,
     TASKS,
     WHOLE,
+    WHOLE_TASKS,
     WRITING_RULES,
     Family,
     catalogue,

@@ -12,7 +12,7 @@ are NaN, too. Weights are not kept: `wm train plastic.<family>` trains and saves
 
 from __future__ import annotations
 
-__all__ = ["COLUMNS", "Curves", "by_time", "curves", "measure", "table"]
+__all__ = ["COLUMNS", "Curves", "by_time", "curves", "first", "measure", "table"]
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -109,6 +109,13 @@ def curves(experiment: str) -> Curves:
 def by_time(experiment: str) -> Curves:
     """Means over test sequences token by token; raises `wm.store.DamagedFile` if they are missing."""
     return _loaded(f"{experiment}_time")
+
+
+def first(found: pd.DataFrame | Curves, networks: int) -> pd.DataFrame | Curves:
+    """Rows of a table, or curves, of the first networks of each kind by seed; all if there are fewer."""
+    if isinstance(found, pd.DataFrame):
+        return found[found.seed.astype(int) < networks]
+    return found._replace(values={name: each[:, :networks] for name, each in found.values.items()})
 
 
 def _loaded(name: str) -> Curves:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 __all__ = [
     "PUBLISHED", "PUBLISHED_UPDATES", "SALIENT", "Split", "Tokens", "between_rules", "explained",
-    "explained_table", "margin", "over_tokens", "salience", "series", "shares", "split", "spread", "tokens",
+    "explained_table", "over_tokens", "salience", "series", "shares", "split", "spread", "tokens",
     "with_parts",
 ]  # fmt: skip
 
@@ -29,17 +29,23 @@ from .evaluate import test_episodes
 from .families import PUBLISHED_UPDATES, TASKS, WRITING_RULES, config, make_task
 from .library import Trained
 from .measures import Curves
+from .performance import Published
+
+
+def _both(rate: tuple[float, float], norm: tuple[float, float]) -> dict[str, Published]:
+    return {"rate": Published(*rate), "plastic_norm": Published(*norm)}
+
 
 PUBLISHED = {
-    ("copying", "gradient"): {"rate": (0.0842, 0.0155), "plastic_norm": (2.49e-4, 1.33e-4)},
-    ("copying", "hebbian"): {"rate": (4.34e-4, 1.04e-4), "plastic_norm": (1.54e-3, 5.96e-4)},
-    ("cue_reward", "gradient"): {"rate": (0.0930, 0.0210), "plastic_norm": (1.11e-6, 8.95e-7)},
-    ("cue_reward", "hebbian"): {"rate": (2.27e-4, 3.22e-5), "plastic_norm": (2.61e-4, 4.50e-5)},
-    ("regression", "gradient"): {"rate": (0.1153, 0.0093), "plastic_norm": (2.30e-5, 9.26e-6)},
-    ("regression", "hebbian"): {"rate": (2.78e-4, 6.81e-5), "plastic_norm": (2.87e-4, 1.09e-4)},
+    ("copying", "gradient"): _both((0.0842, 0.0155), (2.49e-4, 1.33e-4)),
+    ("copying", "hebbian"): _both((4.34e-4, 1.04e-4), (1.54e-3, 5.96e-4)),
+    ("cue_reward", "gradient"): _both((0.0930, 0.0210), (1.11e-6, 8.95e-7)),
+    ("cue_reward", "hebbian"): _both((2.27e-4, 3.22e-5), (2.61e-4, 4.50e-5)),
+    ("regression", "gradient"): _both((0.1153, 0.0093), (2.30e-5, 9.26e-6)),
+    ("regression", "hebbian"): _both((2.78e-4, 6.81e-5), (2.87e-4, 1.09e-4)),
 }
-"""(task, rule) -> mean and standard deviation over three seeds of the mean rate and of the sum of squares of
-all fast weights, after the last epoch (result files of github.com/sidcraftscode/hebbian-transformer)"""
+"""(task, rule) -> column -> mean rate and sum of squares of all fast weights, of three seeds after all epochs
+(result files of github.com/sidcraftscode/hebbian-transformer)"""
 SALIENT = {"events": (*range(5), 25), "delay": tuple(range(5, 25))}
 """tokens of copying with five items and delay 20: items and delimiter, and the blanks between them"""
 PARTS = ("rate", "gate", "clip")
@@ -62,12 +68,6 @@ class Tokens(NamedTuple):
     norm: np.ndarray
     """|delta| before the clip"""
     clip: np.ndarray
-
-
-def margin(published: tuple[float, float]) -> float:
-    """Margin around a published mean: a tenth of it, or its standard deviation if that is larger."""
-    mean, deviation = published
-    return max(abs(mean) / 10, deviation)
 
 
 def series(curves: Curves, family: str, metric: str, variant: str = "usual") -> np.ndarray:

@@ -70,7 +70,7 @@ def draw_through_training(ax: Axes, rows: pd.DataFrame, task: str, column: str) 
         values = own.pivot(index="seed", columns="updates", values=column)
         look = {"marker": MARKERS[rule], "ms": 2.5, "lw": 1}
         log_band(ax, values.columns, values.to_numpy(), color=COLORS[rule], label=LABELS[rule], **look)
-        mean, deviation = PUBLISHED[task, rule][column]
+        mean, deviation = PUBLISHED[task, rule][column][:2]
         at, low = config(f"published_{task}_{rule}").updates, max(mean - deviation, mean / 4)
         hollow = {"marker": MARKERS[rule], "mfc": "white", "ms": 4.5, "zorder": 5, "lw": 0.8}
         ax.errorbar(at, mean, [[mean - low], [deviation]], color=COLORS[rule], **hollow)

@@ -1,6 +1,7 @@
 """Panels on performance: published numbers and ours, learning, scores at the end, and all architectures.
 
 Each function draws what it is given on the axes it is given; scores of networks are (network, ...), by rule.
+On logarithmic axes means over networks are geometric, with t-intervals of logarithms.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..estimate import mean_band, mean_interval
+from ..estimate import Band, mean_band
 from ..marks import band
 from ..style import CHANCE, COLORS, LABELS, MARKERS, PUBLISHED, line_label, sideways
 from .families import PAPER_RULES, TASKS, WHOLE
+from .mechanism_plots import log_band
 from .performance import Published, architecture
 
 Groups = Mapping[str, np.ndarray]
@@ -86,8 +88,7 @@ def draw_published(ax: Axes, ours: Groups, published: Mapping[str, Published]) -
     """
     for place, (rule, values) in enumerate(ours.items()):
         if rule in published:
-            mean, deviation = published[rule]
-            reach = published[rule].margin
+            mean, deviation, reach = *published[rule][:2], published[rule].margin
             ax.add_patch(Rectangle((place - 0.42, mean - reach), 0.84, 2 * reach, **_MARGIN))
             ax.errorbar(place - 0.25, mean, deviation, **_SPREAD)
             ax.plot(place - 0.25, mean, **PUBLISHED)
@@ -104,10 +105,19 @@ def _group(ax: Axes, place: float, values: np.ndarray, rule: str, *, hollow: boo
     look |= {"markerfacecolor": "white" if hollow else color, "linestyle": "none"}
     if not len(there):
         return
-    reach = np.nan_to_num(mean_interval(there)[1] - there.mean(), posinf=0.0)
-    ax.errorbar(place, there.mean(), reach, elinewidth=0.8, capsize=1.5, **look)
+    middle, low, high = _means(ax, there)
+    ends = np.nan_to_num([[middle - low], [high - middle]])
+    ax.errorbar(place, middle, ends, elinewidth=0.8, capsize=1.5, **look)
     beside = place + 0.2 + sideways(len(there), 0.14)
     ax.plot(beside, there, "o", color=color, ms=1.6, alpha=0.7, mew=0, zorder=3)
+
+
+def _means(ax: Axes, values: np.ndarray) -> Band:
+    """Mean over networks of values (network, ...), NaN left out, with its 95 % interval, as the axis asks."""
+    there = values if len(values) > 1 else np.concatenate([values, np.full_like(values, np.nan)])
+    if ax.get_yscale() != "log":
+        return mean_band(there, skip_nan=True)
+    return Band(*(10**each for each in mean_band(np.log10(there), skip_nan=True)))
 
 
 def draw_stages(
@@ -116,14 +126,16 @@ def draw_stages(
 ) -> None:  # fmt: skip
     """Scores against sequences seen: mean and 95 % interval; rule -> (updates (stage,), (network, stage)).
 
-    Hollow, around the dotted line of the published budget: what was published.
+    Hollow, around the dotted line of the published budget: what was published, with one standard deviation.
     """
     ax.axvline(budget, **CHANCE | {"linestyle": ":"})
+    shade = log_band if ax.get_yscale() == "log" else band
     for place, (rule, (updates, scores)) in enumerate(ours.items()):
-        band(ax, updates, scores, color=COLORS[rule], marker=MARKERS[rule], markersize=2.5, zorder=3)
+        shade(ax, updates, scores, color=COLORS[rule], marker=MARKERS[rule], markersize=2.5, zorder=3)
         if rule in published:
             look = PUBLISHED | {"color": COLORS[rule], "marker": MARKERS[rule], "markersize": 4}
-            ax.plot(budget * 1.12 ** (place - 1), published[rule].mean, **look)
+            at, (mean, deviation) = budget * 1.16 ** (place - 1), published[rule][:2]
+            ax.errorbar(at, mean, deviation, elinewidth=0.7, capsize=1.5, **look)
     ax.set(xscale="log", xlabel="sequences seen", xlim=(60, 1.5e4))
     _plain(ax.yaxis)
 
@@ -139,7 +151,7 @@ def draw_curves(
     for place, (rule, (updates, scores)) in enumerate(curves.items()):
         ax.plot(updates, scores.T, color=COLORS[rule], lw=0.3, alpha=0.5)
         width = 0.8 * (len(curves) - place)
-        ax.plot(updates, mean_band(scores, skip_nan=True).estimate, color=COLORS[rule], lw=width)
+        ax.plot(updates, _means(ax, scores).estimate, color=COLORS[rule], lw=width)
     ax.set(xlabel="updates")
     _plain(ax.yaxis)
 
@@ -166,7 +178,8 @@ def draw_architectures(
     for place, (body, rule) in enumerate(order):
         look = body if body in WHOLE else rule
         if (body, rule) not in known.index:
-            look = {"color": "#9A9A9A", "fontsize": 5.5, "va": "center"}
+            look = {"color": "#9A9A9A", "fontsize": 5.5, "va": "center", "zorder": 3}
+            look["bbox"] = {"fc": "white", "ec": "none", "pad": 0.5}
             ax.text(0.02, place, "not trained", transform=ax.get_yaxis_transform(), **look)
             continue
         own = known.loc[(body, rule)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
-    "BODIES", "DEMO", "TASK_NAMES", "by_rule", "draw_demo", "draw_finals", "draw_learning", "draw_rates",
-    "half_way", "sizes",
+    "DEMO", "by_rule", "draw_demo", "draw_finals", "draw_learning", "draw_rates", "half_way", "sizes",
 ]  # fmt: skip
 
 from collections.abc import Mapping
@@ -13,20 +12,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..claims import mean_interval
-from ..style import CHANCE, COLORS, LABELS, MARKERS, line_label, sideways
-from .families import PAPER_RULES, config, make_task
+from ..estimate import mean_interval
+from ..style import COLORS, LABELS, MARKERS, sideways
+from .families import PAPER_RULES, RECURRENT, RECURRENT_TASKS, TASKS, config, make_task
 from .measures import Curves
 from .mechanism import series
 from .mechanism_plots import log_band
 from .parameters import layout
+from .performance_plots import draw_levels
 
-BODIES = {"rnn": "RNN", "lstm": "LSTM"}
-TASK_NAMES = {
-    "copying_continuous": "Copying numbers",
-    "cue_reward_noisy": "Noisy cues and reward",
-    "regression_noisy": "Noisy regression",
-}
 DEMO = {"none": 0.143, "hebbian": 0.064, "gradient": 0.062}
 """published losses over all tokens, read off a plot: RNN, cues and reward, 5000 updates, one seed"""
 
@@ -37,8 +31,8 @@ def sizes() -> pd.DataFrame:
     Learned: weights, biases and the learning rates of synapses; fixed weights alone: without the latter.
     """
     found = []
-    for body, title in BODIES.items():
-        for task, said in TASK_NAMES.items():
+    for body in RECURRENT:
+        for task in RECURRENT_TASKS:
             for rule in PAPER_RULES:
                 own = config(f"{body}_{task}_{rule}")
                 shapes = layout(own).shapes
@@ -46,7 +40,8 @@ def sizes() -> pd.DataFrame:
                     np.prod(shape) for name, shape in shapes.items() if name.endswith(("alpha", "beta"))
                 )
                 whole = layout(own).size
-                found.append((title, said, LABELS[rule], own.width, whole, int(whole - rates)))
+                names = (body.upper(), TASKS[task], LABELS[rule])
+                found.append((*names, own.width, whole, int(whole - rates)))
     columns = ["body", "task", "rule", "units", "parameters", "without synaptic rates"]
     return pd.DataFrame(found, columns=columns).set_index(["body", "task", "rule"])
 
@@ -87,16 +82,16 @@ def draw_learning(ax: Axes, curves: Curves, body: str, task: str, levels: Mappin
 
 
 def draw_finals(ax: Axes, rows: pd.DataFrame, task: str, levels: Mapping[str, float]) -> None:
-    """Squared error of the answers of every network in the end; bars: mean, 95 % t-interval."""
+    """Squared error of the answers of every network in the end; bars: geometric mean, 95 % t-interval."""
     names = []
-    for at, (body, rule) in enumerate((body, rule) for body in BODIES for rule in PAPER_RULES):
-        own = rows[(rows.body == body) & (rows.rule == rule) & (rows.task == task)].score.dropna()
+    for at, (body, rule) in enumerate((body, rule) for body in RECURRENT for rule in PAPER_RULES):
+        own = rows[(rows.body == body) & (rows.rule == rule) & (rows.task == task)].score
         x = at + (at >= len(PAPER_RULES))
         names.append(x)
         _dots(ax, x, own, rule)
     ax.set(yscale="log", xlim=(-0.8, names[-1] + 0.8))
     _level_lines(ax, levels)
-    ax.set_xticks([1, 5], BODIES.values())
+    ax.set_xticks([1, 5], [body.upper() for body in RECURRENT])
     ax.tick_params(axis="x", length=0)
 
 
@@ -104,9 +99,9 @@ def _dots(ax: Axes, x: float, values: pd.Series, rule: str) -> None:
     look = {"s": 7, "lw": 0.3, "edgecolor": "white", "zorder": 3}
     ax.scatter(x + sideways(len(values), 0.4), values, marker=MARKERS[rule], color=COLORS[rule], **look)
     if len(values) > 1:
-        low, high = mean_interval(values)
-        ax.plot((x, x), (max(low, values.min() / 2), high), color="black", lw=0.8, zorder=2)
-        ax.plot((x - 0.3, x + 0.3), (values.mean(),) * 2, color="black", lw=1, zorder=4)
+        logs = np.log10(values)
+        ax.plot((x, x), np.power(10, mean_interval(logs)), color="black", lw=0.8, zorder=2)
+        ax.plot((x - 0.3, x + 0.3), (10 ** logs.mean(),) * 2, color="black", lw=1, zorder=4)
 
 
 def draw_demo(ax: Axes, curves: Curves) -> None:
@@ -133,11 +128,8 @@ def draw_rates(ax: Axes, times: Curves, body: str, task: str) -> None:
 
 
 def _level_lines(ax: Axes, levels: Mapping[str, float]) -> None:
-    """Chance, and the floor where it is not 0; the axis has room for both, and for a quarter of chance."""
+    """Levels above 0; the axis has room for all, and for a quarter of chance."""
     low, high = ax.get_ylim()
-    least = min(0.8 * levels[name] for name in ("chance", "floor") if levels[name] > 0)
+    least = min(0.8 * level for level in levels.values() if level > 0)
     ax.set_ylim(min(low, least, levels["chance"] / 4), max(high, levels["chance"] * 1.25))
-    for name in ("chance", "floor"):
-        if levels[name] > 0:
-            ax.axhline(levels[name], **CHANCE)
-            line_label(ax, levels[name], name)
+    draw_levels(ax, levels)
