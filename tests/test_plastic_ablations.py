@@ -4,6 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy import stats
 
 from wm import plastic
 from wm.estimate import mean_interval
@@ -66,11 +68,39 @@ def test_scores_are_one_for_each_seed():
     rows = made()
     rows.loc[rows.index[0], "score"] = np.nan
     assert len(ablations.scores_of(rows, "score", variant="usual")) == 5
-    assert ablations.scores_of(rows, "score", diverged=0, variant="usual")[0] == 0
     with pytest.raises(ValueError, match="several rows of one seed for {'updates': 100}"):
         ablations.scores_of(rows, "score", updates=100)
     with pytest.raises(ValueError, match="no network is left for {'variant': 'none'}"):
         ablations.scores_of(rows, "score", variant="none")
+
+
+def test_the_hebbian_rule_has_no_auxiliary_outputs_to_lack():
+    rows = pd.concat([made(), made(family="windowed_copying_gradient").assign(rule="gradient")])
+    kept = ablations.with_effect(rows).groupby("rule").variant.unique()
+    assert set(kept.gradient) - set(kept.hebbian) == {"no auxiliary"} and "usual" in kept.hebbian
+    with_them, without = (
+        plastic.untrained(plastic.config("windowed_copying_hebbian", auxiliary=n), "0") for n in (4, 0)
+    )
+    tokens = plastic.test_episodes(without.config, 3).inputs
+    answers = [network.run(tokens).answers for network in (with_them, without)]
+    assert torch.allclose(*answers, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", range(7))
+def test_a_share_has_the_exact_interval_and_asks_for_all(count):
+    found = ablations.share(np.arange(6) < count)
+    assert found.ours == count / 6
+    low, high = found.interval95  # each end: as many or more, as few or fewer, in one case of 40
+    if count:
+        assert stats.binom.sf(count - 1, 6, low) == pytest.approx(0.025)
+    if count < 6:
+        assert stats.binom.cdf(count, 6, high) == pytest.approx(0.025)
+    assert (found.p_above(0.5) < 0.05, found.p_below(0.5) < 0.05) == (count == 6, count == 0)
+
+
+def test_a_share_counts_networks():
+    with pytest.raises(ValueError, match=r"counts networks with 1 among those with 0, got \[0\.\s+0\.5\]"):
+        ablations.share(np.array([0, 0.5]))
 
 
 # --- depth

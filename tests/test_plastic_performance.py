@@ -352,8 +352,39 @@ def test_observations_say_how_far_all_networks_get(memory):
     assert found["recall, longest delay"] == pytest.approx((5 * 0.95 + 0.5) / 6)
     assert found["recall, most items"] == found["recall, longest delay"]
     assert found["never learned"] == pytest.approx(1 / 6)  # seed 0 ends at .9
+    assert found["updates to learn"] == rows[rows.family == "copying_none"].counted_after.median()
     lost = memory_plots.observations(rows.assign(score=0.1)).loc["attention to five", "hebbian"]
     assert np.isnan(lost["delay held"]) and lost["recall, most items"] == pytest.approx(0.1)
+
+
+def test_resampled_intervals_stay_within_the_values():
+    either = np.array([[0.12, 0.5], [0.12, 0.5], [0.78, 0.5], [1, 0.5], [1, 0.5], [1, 0.5], [np.nan, 1]])
+    mean, low, high = memory_plots.resampled(either)
+    assert mean == pytest.approx([4.02 / 6, 0.5]) and (low[1], high[1]) == (0.5, 0.5)
+    assert 0.12 <= low[0] < 0.4 and 0.9 < high[0] <= 1
+    normal = np.random.default_rng(1).normal(size=(6, 1))
+    _, low, high = np.ravel(memory_plots.resampled(normal))
+    expected = stats.t.interval(0.95, 5, normal.mean(), stats.sem(normal[:, 0]))
+    assert (low, high) == pytest.approx(expected, abs=0.25 * np.ptp(expected))
+    median = memory_plots.resampled(either[:6], np.median)
+    assert median.estimate == pytest.approx([0.89, 0.5])
+
+
+def test_recall_table_counts_networks_that_learned(memory):
+    rows = memory.assign(kind=memory.family.str.rpartition("_")[0])
+    rows = rows[rows.family == "copying_none"].assign(score=lambda own: np.where(own.seed < 2, 0.25, 1))
+    found = memory_plots.recall_table(rows)
+    assert found.index.tolist()[:2] == [("copying", "delay 0"), ("copying", "delay 10")]
+    assert found["none"].iloc[0].startswith("0.75 [") and found["none"].iloc[0].endswith(", 4 of 6")
+    sizes = memory_plots.sizes_table(rows.assign(rate=np.where(rows.seed < 3, 0.1, 0.001)), ["rate"])
+    assert sizes.rate.str.startswith("0.01 [").all() and len(sizes) == 9
+
+
+def test_late_recall_is_after_three_quarters_and_in_the_end(memory):
+    rows = memory[(memory.family == "copying_none") & (memory.seed < 2)]
+    found = memory_plots.late_recall(rows, measures.curves("memory"))
+    assert found.loc["delay 20", ("at 3/4", "none")] == pytest.approx(0.91 * 0.74)  # bins are a fiftieth
+    assert found.loc["length 40", ("at the end", "none")] == pytest.approx(0.91)
 
 
 @pytest.mark.parametrize(("variant", "length", "items"), [("delay 20", 31, 5), ("length 30", 61, 30)])
@@ -435,15 +466,32 @@ def test_memory_panels_draw_what_they_are_given(closed, memory):
     fig, axes = style.figure(15, 10, [["delay", "time"], ["place", "token"]])
     rows = memory_plots.learning_times(memory, measures.curves("memory"))
     static = memory_plots.by_delay(rows[rows.rule == "none"])
-    memory_plots.draw_against(axes["delay"], static, "delay", beyond=2.5)
+    some = static.assign(score=np.where((static.delay == 40) & (static.seed < 2), 1.0, static.score))
+    memory_plots.draw_recall(axes["delay"], some, "delay", beyond=2.5)
     line = next(each for each in axes["delay"].lines if len(each.get_ydata()) == 5)
-    assert line.get_ydata() == pytest.approx([0.85] * 5)
+    assert line.get_ydata() == pytest.approx([0.85, 0.85, 0.85, 0.85 + (0.2 + 0.18) / 6, 0.85])
+    assert [text.get_text() for text in axes["delay"].texts] == ["2/6"]
     memory_plots.draw_learning(axes["time"], static, "delay")
     crosses = [each for each in axes["time"].lines if each.get_marker() == "x"]
     assert len(crosses) == 5 and all(each.get_ydata().tolist() == [static.trained.max()] for each in crosses)
+    line = next(each for each in axes["time"].lines if len(each.get_ydata()) == 5)
+    own = static[static.delay == 20].counted_after.to_numpy()
+    assert line.get_ydata() == pytest.approx([10 ** np.median(np.log10(own))] * 5)
     memory_plots.draw_by_place(axes["place"], {"none": np.array([[0.2, 0.4], [0.4, 0.8]])})
     assert axes["place"].lines[0].get_ydata() == pytest.approx([0.3, 0.6])
     families = {"hebbian": "windowed_copying_hebbian"}
     memory_plots.draw_by_token(axes["token"], measures.by_time("memory"), families, "delay 10", "rate")
-    assert axes["token"].lines[-1].get_ydata() == pytest.approx(np.arange(21) + 0.2)
+    kept = np.arange(21)[:, None] + np.arange(1, 5) / 10  # seed 0 begins with 0, seed 5 diverged
+    assert axes["token"].lines[-1].get_ydata() == pytest.approx(10 ** np.log10(kept).mean(axis=1))
     assert axes["token"].patches[0].get_x() == 5.5 and axes["token"].patches[0].get_width() == 10
+
+
+@pytest.mark.parametrize(("span", "shown"), [(2, {"0.01", "0.02"}), (1000, {"0.01", "1"})])
+def test_sizes_are_geometric_means_on_a_logarithmic_axis(ax, memory, span, shown):
+    rows = memory_plots.by_delay(memory[memory.rule == "none"])
+    rows = rows.assign(rate=0.01 * np.where(rows.delay == 60, span, 1) * 10 ** (rows.seed % 2 - 0.5) ** 3)
+    memory_plots.draw_size(ax, rows, "delay", "rate")
+    line = next(each for each in ax.lines if len(each.get_ydata()) == 5)
+    assert line.get_ydata() == pytest.approx([0.01] * 4 + [0.01 * span])
+    ax.figure.canvas.draw()
+    assert {text.get_text() for text in ax.get_yticklabels()} >= shown and ax.get_yscale() == "log"

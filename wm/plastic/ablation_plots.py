@@ -8,6 +8,7 @@ __all__ = [
 ]  # fmt: skip
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def draw_depth(ax: Axes, rows: pd.DataFrame, column: str, rules: Sequence[str], 
         for layers, own in rows[rows.rule == rule].groupby("layers"):
             values = own.pivot(index="seed", columns="updates", values=column)
             look = {"color": COLORS[rule], "ls": _STYLES[layers], "marker": MARKERS[rule], "ms": 2.2}
-            draw = log_band if log else band
+            draw = log_band if log else partial(band, alpha=0.08)  # many shades on each other
             draw(ax, values.columns, values.to_numpy(), lw=0.9, **look)
     ax.set(xscale="log", yscale="log" if log else "linear", xlabel="updates (sequences)")
 
@@ -104,7 +105,7 @@ def draw_recall(ax: Axes, rows: pd.DataFrame) -> None:
         "ms": 4.5,
         "zorder": 5,
     }
-    ax.errorbar(3000, *DEPTH["hebbian"], **hollow)
+    ax.errorbar(3000, *DEPTH["hebbian"][:2], **hollow)
 
 
 def draw_blocks(ax: Axes, rows: pd.DataFrame) -> None:

@@ -1,24 +1,36 @@
 """What plastic networks lose without one of their parts, and what becomes of deep ones.
 
 Tables are those of the experiments `ablations` and `depth` (see `wm.plastic.measures`). Networks of one seed
-start alike and see the same sequences, so that differences are paired. Networks that diverged have no scores.
+start alike and see the same sequences, so that differences are paired. Networks that diverged have no scores:
+let them count as chance (`performance.counted`) before they are compared.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "DEPTH", "NO_AUXILIARY", "block_norms", "drift", "exploded", "paired", "pairs", "scores_of",
+    "DEPTH", "NO_AUXILIARY", "block_norms", "drift", "exploded", "paired", "pairs", "scores_of", "share",
+    "with_effect",
 ]  # fmt: skip
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from ..estimate import difference
+from ..estimate import Estimate, difference, one_per_network
+from .performance import BLANK_SPAN, Published
 
-NO_AUXILIARY = {"all_loss": (0.3620, 0.0135), "paper_metric": (0.7346, 0.0012), "rate": (0.0945, 0.0175)}
+NO_AUXILIARY = {
+    "all_loss": Published(0.3620, 0.0135), "paper_metric": Published(0.7346, 0.0012, BLANK_SPAN),
+    "rate": Published(0.0945, 0.0175),
+}  # fmt: skip
 """published mean and standard deviation over three seeds: gradient rule, copying, 100 sequences"""
-DEPTH = {"hebbian": (0.729, 0.015)}
+DEPTH = {"hebbian": Published(0.729, 0.015, BLANK_SPAN)}
 """published share of right answers ("recall accuracy") of eight layers and its uncertainty"""
+
+
+def with_effect(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without Hebbian networks that lack auxiliary outputs: that rule never reads these outputs."""
+    return rows[~((rows.rule == "hebbian") & (rows.variant == "no auxiliary"))]
 
 
 def pairs(rows: pd.DataFrame, variant: str, column: str = "score", *, usual: str = "usual") -> pd.DataFrame:
@@ -61,19 +73,18 @@ def _change(own: pd.DataFrame, variant: str, column: str) -> dict[str, float]:
             "diverged": gone}  # fmt: skip
 
 
-def scores_of(rows: pd.DataFrame, column: str, *, diverged: float | None = None, **where) -> np.ndarray:
+def scores_of(rows: pd.DataFrame, column: str, **where) -> np.ndarray:
     """One column by seed, (network,), of rows with the values `where`, such as `layers=8, updates=100`.
 
-    diverged: the value of networks that have none; by default they are left out. Raises ValueError if nothing
-    is left, or for two rows of one seed.
+    Networks that have no value are left out. Raises ValueError if nothing is left, or for two rows of one
+    seed.
     """
     own = rows[np.logical_and.reduce([rows[name] == value for name, value in where.items()])]
     if own.seed.duplicated().any():
         raise ValueError(
             f"several rows of one seed for {where}: select one number of updates and one variant"
         )
-    values = own.sort_values("seed")[column]
-    values = values.dropna() if diverged is None else values.fillna(diverged)
+    values = own.sort_values("seed")[column].dropna()
     if values.empty:
         raise ValueError(f"no network is left for {where}")
     return values.to_numpy()
@@ -89,6 +100,21 @@ def exploded(rows: pd.DataFrame, *, limit: float = 100, after: int = 3000, **whe
     ]
     beyond = own.plastic_norm.gt(limit) | own.plastic_norm.isna()
     return beyond.groupby(own.seed).any().astype(float).to_numpy()
+
+
+def share(flags: np.ndarray) -> Estimate:
+    """The share of networks with a flag (network,) of 0 or 1, with exact binomial intervals.
+
+    As a claim it asks for all networks: where they all agree, the 90 % interval, and so p, has no width.
+    Source: Clopper and Pearson 1934, Biometrika 26. Raises ValueError for other numbers than 0 and 1.
+    """
+    flags = one_per_network(flags)
+    if not np.isin(flags, (0, 1)).all():
+        raise ValueError(f"a share counts networks with 1 among those with 0, got {np.unique(flags)}")
+    counted = stats.binomtest(int(flags.sum()), len(flags))
+    wide, narrow = (tuple(map(float, counted.proportion_ci(level))) for level in (0.95, 0.9))
+    ours = float(flags.mean())
+    return Estimate(ours, (ours, ours) if ours in (0, 1) else narrow, wide, len(flags))
 
 
 def block_norms(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
