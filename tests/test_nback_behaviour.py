@@ -36,7 +36,7 @@ def score(family, seed, split, task, lures="natural"):
 def row(family, seed, split, task, lures="natural"):
     right = score(family, seed, split, task, lures)
     counts = np.array([[100, 0, 0], [2, 800, 198], [1, 99, 900]])
-    about = {"family": family, "network": f"{family}-{seed:02}", "seed": seed, "lures": lures, "split": split}
+    about = {"family": family, "seed": seed, "lures": lures, "split": split, "match_other_view": 0.7}
     steps = {f"step_{k}": 1.0 if k <= task.lag else right + k / 1000 for k in range(1, 7)}
     whole = {"balanced": right, "all_steps": (task.lag + (6 - task.lag) * right) / 6}
     return about | {"task": task.name} | whole | derived._answers(counts) | steps
@@ -52,7 +52,7 @@ def planted(tmp_path, monkeypatch):
         for seed in range(3):
             scores += [row(family, seed, split, task, lures) for lures in ("natural", "balanced")
                        for split in SPLITS for task in nback.diet(kind)]  # fmt: skip
-            about = {"family": family, "network": f"{family}-{seed:02}", "seed": seed}
+            about = {"family": family, "seed": seed}
             slow = 1000 - 200 * (kind.attention == "spatial") + 10 * seed
             values = {step: min(0.5 + 0.4 * step / slow, 0.9999) for step in range(200, 2001, 200)}
             curves += [about | {"step": step, "val_trained_acc": value, "val_novel_angle_acc": value}
@@ -71,6 +71,8 @@ def planted(tmp_path, monkeypatch):
 
 def test_rows_are_told_what_their_networks_are(planted):
     rows, curves, looks = planted
+    assert {*rows.network[rows.family == "gru_mtmf"]} == {f"gru_mtmf-0{k}" for k in range(3)}
+    assert curves.network.nunique() == rows.network.nunique()
     kinds = rows.drop_duplicates("family").set_index("family")
     assert kinds.loc["gru_stsf_2_identity", ["architecture", "diet", "attention", "stimuli"]].to_list() == [
         "gru", "stsf", "none", "rich"]  # fmt: skip
@@ -139,14 +141,30 @@ def test_planted_gaps_and_advantages_are_found_for_each_seed(planted):
     assert len(behaviour.advantage(better[better.seed != 1], own, "trained")) == 2
 
 
-def test_the_weakest_model_is_the_one_that_decides(planted):
+def test_the_least_certain_model_or_task_is_the_one_that_decides(planted):
     rows = planted[0]
-    family, found = behaviour.weakest_model(behaviour.of(rows, diet="stsf"), "novel_angle", 0.9)
+    family, found = behaviour.least_certain(behaviour.of(rows, diet="stsf"), "novel_angle", 0.9)
     assert family == "rnn_stsf_2_identity" and found.ours == pytest.approx(0.8901, abs=1e-6)
     assert found.n_networks == 3
     one = behaviour.of(rows, "lstm", "stmf")
-    family, found = behaviour.weakest_model(one, "trained", 0.9)
+    family, found = behaviour.least_certain(one, "trained", 0.9)
     assert family == "lstm_stmf_2" and found.p_above(0.9) < 1e-4 < found.p_below(0.9)
+    task, found = behaviour.least_certain(behaviour.of(rows, "gru"), "novel_identity", 0.9, by="task")
+    assert task in ("3-back identity", "3-back category") and found.ours == pytest.approx(0.9081, abs=1e-6)
+
+
+def test_errors_removed_are_a_share_of_those_of_the_other(planted):
+    plain, better = (behaviour.of(planted[0], "gru", attention=kind) for kind in ("none", "spatial"))
+    left = 1 - behaviour.by_seed(plain, "trained").to_numpy()
+    assert behaviour.errors_removed(better, plain, "trained") == pytest.approx(0.02 / left, abs=1e-4)
+    assert behaviour.errors_removed(plain, plain, "trained") == pytest.approx([0] * 3)
+
+
+def test_matches_from_another_view_stand_beside_all(planted):
+    table = behaviour.views(behaviour.of(planted[0]))
+    assert table.loc[("gru", "trained"), "all matches"].startswith("0.9501 [")
+    assert table.loc[("gru", "novel_both"), "from another view"].startswith("0.75")
+    assert len(table) == 15
 
 
 def test_tasks_below_a_bar_and_means_by_feature(planted):
@@ -169,6 +187,10 @@ def test_shortcuts_are_those_of_the_objects_of_each_split():
     assert found["trained"] == pytest.approx({"identity": 1 - 1 / 7 / 2, "category": (1 + 1 / 2) / 2})
     assert found["novel_both"] == pytest.approx(found["trained"]), "two objects of each category, too"
     assert [*behaviour.shortcuts(stimuli.part("test", "trained"))] == ["trained"]
+    rich = stimulus_set("rich")
+    of_test, of_validation = (behaviour.shortcuts(rich, part) for part in ("test", "validation"))
+    assert of_test["novel_identity"]["identity"] == pytest.approx(1 - 2 / 11 / 2)
+    assert of_validation["novel_identity"]["identity"] == pytest.approx(1 - 1 / 7 / 2)
 
 
 def test_errors_are_shares_of_what_was_right(planted):
@@ -292,18 +314,20 @@ def test_measures_of_diets_hold_errors_steps_and_attention(tmp_path, monkeypatch
     held = dict.fromkeys(SPLITS, nback.Images(features, labels))
     own = nback.Material(held["trained"], held, held, {})
     derived.measure_diets(
-        ["gru_stmf_2", "attention_gru"],
+        ["gru_mtmf", "gru_stmf_2", "attention_gru"],
         material_of=lambda kind: own,
         changes={"units": 4, "updates": 1, "batch": 4},
     )
     rows, looks = behaviour.scores(), behaviour.scores("diets_attention")
     assert {*rows.lures} == {"natural", "balanced"}
     other = rows[rows.lures == "balanced"]
-    assert other[["balanced", "match", "non_match"]].notna().all(axis=None) and other.step_1.isna().all()
-    rows = rows[rows.lures == "natural"]
-    shares = rows.match + rows.match_as_non_match + rows.match_as_no_action
+    assert other.balanced.notna().all() and other.match.isna().all()
+    errors = behaviour.scores("diets_errors")
+    assert {*errors.family} == {"gru_mtmf"} and {*errors.lures} == {"natural"}
+    rows = rows[(rows.lures == "natural") & (rows.family == "gru_mtmf")]
+    shares = errors.match + errors.match_as_non_match + errors.match_as_no_action
     assert shares.to_numpy() == pytest.approx(1, abs=1e-4)
-    right = rows[[f"step_{k}" for k in range(1, 7)]].mean(axis=1)
+    right = errors[[f"step_{k}" for k in range(1, 7)]].mean(axis=1)
     assert right.to_numpy() == pytest.approx(rows.all_steps.to_numpy(), abs=1e-3)
     assert {*looks.family} == {"attention_gru_mtmf"} and len(looks) == 6 * len(SPLITS) * 9
     assert looks.entropy.between(0, np.log(4) + 1e-6).all()
@@ -342,13 +366,14 @@ def test_categories_alone_are_drawn_at_identity(ax):
     assert [*two.get_xdata()] == [5.5, 8.5] and [*two.get_ydata()] == [0.56] * 2
 
 
-def test_both_lures_are_side_by_side(planted, ax):
+def test_both_lures_and_other_views_are_side_by_side(planted, ax):
     rows, levels = planted[0], {split: {"identity": 0.9, "category": 0.6} for split in SPLITS}
     plots.draw_lures(ax, rows, "gru", levels)
     own = rows[(rows.family == "gru_mtmf") & (rows.feature == "identity")]
     expected = own.groupby(["split", "lures", "seed"]).balanced.mean()
-    assert sorted(drawn(ax)) == pytest.approx(sorted(expected)) and len(expected) == 30
+    assert sorted(drawn(ax)) == pytest.approx(sorted([*expected, *[0.75] * 15])) and len(expected) == 30
     assert [line.get_ydata()[0] for line in ax.lines[:5]] == [0.9] * 5
+    assert [label.get_text() for label in ax.get_xticklabels()][:3] == ["n", "o", "b"]
 
 
 def test_panels_of_diets_gaps_and_presets_hold_what_is_in_the_table(planted, ax):

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -270,24 +271,26 @@ def test_material_of_a_configuration_has_each_split_of_the_stimuli(monkeypatch):
 # ---------------------------------------------------------------- measures
 
 
-def test_scores_of_saved_networks_are_collected(data, own):
-    nback.train(settings(), seeds=["0", "1"], material=own)
-    nback.train(settings("rnn_stsf_1_location"), material=own)
-    table = derived.measure()
-    assert len(table) == 2 * (2 * 5 * 9 + 5)
-    assert [*table][:6] == ["family", "network", "seed", "lures", "split", "task"]
-    row = table[(table.network == "gru_mtmf-01") & (table.split == "novel_angle")]
-    assert [*row.lures] == ["natural"] * 9 + ["balanced"] * 9
-    row = row[row.lures == "natural"]
-    expected = nback.load("gru_mtmf-01").record["scores"]
-    assert row.balanced.mean() == pytest.approx(expected["novel_angle"], abs=1e-5)
-    assert (row.balanced - (row.match + row.non_match) / 2).abs().max() < 1e-9
-    assert len(derived.measure(["rnn_stsf_1_location"])) == 10
+def test_rows_are_the_scores_and_errors_of_a_network(own):
+    own = nback.Material(*((turned(own.train), *({n: turned(i) for n, i in own.test.items()},) * 2)))
+    (network,) = nback.train_ensemble([settings()], ["1"], own, trials=64).networks
+    table, errors = (pd.DataFrame(rows(network)) for rows in (derived.rows_of, derived.errors_of))
+    assert len(table) == 2 * 5 * 9 and len(errors) == 5 * 9
+    assert [*table] == ["family", "seed", "lures", "split", "task", "balanced", "all_steps", "match",
+                        "non_match", "match_other_view"]  # fmt: skip
+    natural = table[table.lures == "natural"]
+    assert natural.notna().all().all() and table[table.lures == "balanced"].balanced.notna().all()
+    own = natural[natural.split == "novel_angle"]
+    assert own.balanced.mean() == pytest.approx(network.record["scores"]["novel_angle"], abs=1e-4)
+    assert (natural.balanced - (natural.match + natural.non_match) / 2).abs().max() < 2e-4
+    assert [*natural.match] == [*errors.match] and [*natural.task] == [*errors.task]
+    asked, right = network.record["test"]["other_views"][0][3]
+    assert natural.match_other_view.iloc[3] == pytest.approx(right / asked, abs=1e-4)
 
 
-def test_nothing_saved_is_told(data):
-    with pytest.raises(ValueError, match="none is saved in .*wm train nback"):
-        derived.measure()
+def turned(part):
+    """The same images, the first half of each object and location from another view than the second."""
+    return part._replace(labels=part.labels | {"view": np.arange(len(part.features)) % 8 // 4})
 
 
 def test_diets_are_trained_together_and_their_scores_and_curves_kept(data, own, caplog):
@@ -299,42 +302,56 @@ def test_diets_are_trained_together_and_their_scores_and_curves_kept(data, own, 
         return own
 
     families = ["rnn_mtmf", "gru_stmf_2", "gru_stsf_1_location"]
-    table = derived.measure_diets(families, material_of=material_of, changes=SMALL)
-    assert sorted(asked) == ["gru", "rnn"]
-    counts = table.groupby("family").network.nunique().to_dict()
+    given = []
+    each = lambda done, material: given.append((done.names, material))  # noqa: E731
+    table = derived.measure_diets(families, material_of=material_of, changes=SMALL, each=each)
+    assert sorted(asked) == ["gru", "rnn"] and all(material is own for _, material in given)
+    assert [len(names) for names, _ in given] == [6, 6] and "rnn_mtmf-05" in given[1][0]
+    counts = table.groupby("family").seed.nunique().to_dict()
     assert counts == {"rnn_mtmf": 6, "gru_stmf_2": 3, "gru_stsf_1_location": 3}
     curves = store.read_table(data / "data_json/nback/diets_curves.csv")
-    assert len(curves) == 12 and {"val_novel_angle_acc", "loss"} <= {*curves}
+    assert len(curves) == 12 and [*curves] == [
+        "family", "seed", "step", *(f"val_{name}_acc" for name in nback.SPLITS)]  # fmt: skip
+    errors = store.read_table(data / "data_json/nback/diets_errors.csv")
+    assert {*errors.family} == {"rnn_mtmf"} and len(errors) == 6 * 45
+    assert {"no_action_as_match", "step_6"} <= {*errors}
     assert table.lures.value_counts().to_dict() == {"natural": 6 * 45 + 3 * 15 + 3 * 5, "balanced": 330}
     assert nback.names() == [] and len(caplog.messages) == 2
     assert caplog.messages[0].startswith("6 networks (gru_stmf_2, gru_stsf_1_location): trained in ")
 
 
-def test_first_networks_of_all_tasks_are_saved_as_if_trained_alone(data, own):
-    families = ["gru_mtmf", "gru_stmf_2", "dual_gru"]
+def test_networks_that_are_shipped_are_saved_as_if_trained_alone(data, own):
+    families = ["gru_mtmf", "gru_stmf_2", "dual_gru", "attention_gru"]
     derived.measure_diets(families, material_of=lambda kind: own, changes=SMALL, save=True)
-    assert nback.names() == ["dual_gru_mtmf-00", "gru_mtmf-00"]
+    assert nback.names() == ["attention_gru_mtmf-00", "gru_mtmf-00"]
     kept, options = nback.load("gru_mtmf-00"), " --units 4 --batch 4 --updates 3"
     alone = nback.train(settings(), material=own, overwrite=True).networks[0]
     for name, value in alone.weights.items():
         torch.testing.assert_close(kept.weights[name], value, atol=2e-3, rtol=2e-3)
     assert kept.record["command"] == alone.record["command"] == "wm train nback.gru_mtmf --seeds 0" + options
     assert [*kept.record["scores"]] == [*nback.SPLITS]
-    saved = store.load_network("nback", "dual_gru_mtmf-00")
+    saved = store.load_network("nback", "attention_gru_mtmf-00")
     assert saved.history["step"] == [3] and isinstance(saved.history["loss"][0], float)
 
 
 # ---------------------------------------------------------------- what of the settings makes networks learn
 
 
-def test_variants_change_one_setting_each_and_keep_the_map_as_wide():
+def test_variants_change_what_they_say_and_keep_the_map_as_wide():
     usual = nback.config("gru")
     for name, variant in variants.VARIANTS.items():
         other = variants.varied(usual, name)
         differing = {field for field, value in asdict(usual).items() if asdict(other)[field] != value}
-        assert differing == {*variant.changes} | ({"channels"} if "pool" in variant.changes else set())
+        expected = {*variant.changes} | ({"channels"} if "pool" in variant.changes else set())
+        assert differing == expected | ({"updates"} if variant.longer != 1 else set())
         assert POOLS[other.pool] * other.channels == POOLS[usual.pool] * usual.channels
     assert variants.varied(usual, "gap").channels == 256
+    assert variants.varied(usual, "rate_3e-5_long").updates == 20_000
+    remake = variants.varied(usual, "remake")
+    assert (remake.updates, remake.batch, remake.pool) == (42_200, 32, "gap")
+    assert remake.updates * remake.batch == pytest.approx(45 * 30_000, rel=1e-3), "its trials, as reported"
+    assert variants.variants_of("gru_mtmf") == (*variants.VARIANTS,)
+    assert variants.variants_of("rnn_mtmf") == ("usual", "rate_3e-3", "rate_3e-4", "no_decay")
 
 
 def test_training_is_measured_for_each_variant_and_split(data, own, monkeypatch, caplog):
@@ -343,16 +360,19 @@ def test_training_is_measured_for_each_variant_and_split(data, own, monkeypatch,
         held = dict(zip(own.test, few[1:], strict=True))
         return own if kind.pool == "grid2" else nback.Material(few[0], held, held)
 
+    assert len(variants.SEEDS) == 6
+    monkeypatch.setattr(variants, "SEEDS", ("0", "1"))
+    changes = SMALL | {"updates": 1}
     with caplog.at_level(logging.INFO, logger="wm.nback"):
-        table = variants.measure_training(material_of=material_of, changes=SMALL)
-    assert [message.split(" (")[0] for message in caplog.messages] == ["3 networks", "18 networks"]
-    assert [*table.variant.unique()] == [*variants.VARIANTS] and len(table) == 7 * 3 * 5
-    assert table.groupby("variant").size().nunique() == 1 and [*table.split[:5]] == [*nback.SPLITS]
-    assert (table.best >= table.validation).all()
-    assert table[["test", "test_balanced"]].notna().all().all()
-    alone = nback.train_ensemble([settings(learning_rate=3e-3)], ["1"], own)
-    row = table[(table.variant == "rate_3e-3") & (table.seed == "1")]
-    assert dict(zip(row.split, row.test, strict=True)) == pytest.approx(alone.evaluation.scores(0), abs=0.02)
+        table = variants.measure_training(["rnn", "gru"], material_of=material_of, changes=changes)
+    assert sorted(message.split(" (")[0] for message in caplog.messages) == (
+        ["12 networks", *["2 networks"] * 4, "8 networks"])  # fmt: skip
+    own_rows = table[table.family == "gru_mtmf"]
+    assert [*own_rows.variant.unique()] == [*variants.VARIANTS] and len(own_rows) == 10 * 2 * 5
+    assert [*table.family.unique()] == ["rnn_mtmf", "gru_mtmf"] and len(table) == (10 + 4) * 2 * 5
+    assert [*table.split[:5]] == [*nback.SPLITS]
+    alone = nback.train_ensemble([settings(learning_rate=3e-3, updates=1)], ["1"], own)
+    row = own_rows[(own_rows.variant == "rate_3e-3") & (own_rows.seed == "1")]
     expected = [alone.history[f"val_{split}_acc"][-1][0] for split in nback.SPLITS]
     assert [*row.validation] == pytest.approx(expected, abs=0.02)
     kept = measured.read("nback", "training")
@@ -360,19 +380,14 @@ def test_training_is_measured_for_each_variant_and_split(data, own, monkeypatch,
     assert derived.MEASURES["training"] is variants.measure_training
 
 
-def test_networks_that_diverge_have_no_test_in_the_table(data, own, monkeypatch):
+def test_variants_that_never_are_at_a_bar_say_so(data, own, monkeypatch):
+    monkeypatch.setattr(variants, "BARS", {"trained": 0.3, "novel_angle": 0.995})
     monkeypatch.setattr(variants, "VARIANTS", {
         "usual": variants.VARIANTS["usual"], "wild": variants.Variant("wild", {"learning_rate": 1e30}),
     })  # fmt: skip
+    monkeypatch.setattr(variants, "SCHEDULES", ("usual", "wild"))
     changes = SMALL | {"updates": 6, "clip_norm": 0.0}
     table = variants.measure_training(["rnn"], material_of=lambda kind: own, changes=changes)
-    wild = table.variant == "wild"
-    assert table.test[wild].isna().all() and table.test_balanced[wild].isna().all()
-    assert table.test[~wild].notna().all() and table.reached_95[~wild].isna().all()
-    assert set(table.family) == {"rnn_mtmf"}
-
-
-def test_a_bar_is_reached_when_it_first_is():
-    steps, values = np.array([50, 100, 150, 200]), np.array([0.5, 0.95, 0.93, 0.99])
-    assert variants.reached(steps, values, 0.95) == 100 and variants.reached(steps, values, 0.96) == 200
-    assert np.isnan(variants.reached(steps, values, 0.995))
+    assert {*table.family} == {"rnn_mtmf"} and {*table.variant} == {"usual", "wild"}
+    assert table[table.split != "trained"].reached.isna().all()
+    assert table[(table.split == "trained") & (table.variant == "usual")].reached.notna().any()

@@ -111,6 +111,51 @@ def test_counts_are_those_of_a_plain_loop():
     assert np.array_equal(exam.counts(weights, tasks).numpy(), expected)
 
 
+def turned(views=3):
+    """The same images, as many of each object and location from each view."""
+    return IMAGES._replace(labels=LABELS | {"view": np.arange(96) // 32 % views})
+
+
+def test_matches_from_other_views_are_those_of_a_plain_loop():
+    kind, images = settings(), turned()
+    weights, view = weights_of([kind, kind]), turned().labels["view"]
+    exam = Exam(kind, images, TASKS, stream="mine", trials=20)
+    tasks = torch.arange(40).view(2, 20) % 9
+    trials, answers = exam.answered(weights, tasks)
+    expected = np.zeros((2, 9, 2), dtype=int)
+    for k, b, t in np.ndindex(2, 20, 6):
+        task = TASKS[tasks[k, b]]
+        if trials.targets[k, b, t] == 2:
+            one, two = (int(trials.images[k, b, at]) for at in (t, t - task.lag))
+            if (IDENTITY[one], view[one]) != (IDENTITY[two], view[two]):
+                expected[k, tasks[k, b]] += [1, answers[k, b, t] == 2]
+    found = exam.other_views(trials, answers).numpy()
+    assert np.array_equal(found, expected) and (found[..., 0] > found[..., 1]).any()
+    without = Exam(kind, IMAGES, TASKS, stream="mine", trials=20)
+    assert not without.other_views(trials, answers).any()
+
+
+def test_who_knows_an_object_only_from_the_same_view_is_found_out(responder):
+    view = torch.from_numpy(turned().labels["view"])
+
+    def same_pictures(images, tasks):
+        answers, seen = right_answers(images, tasks), view[images]
+        for index in np.ndindex(*tasks.shape):
+            lag, again = TASKS[tasks[index]].lag, answers[index] == 2
+            again[lag:] &= seen[index][lag:] != seen[index][:-lag]
+            answers[index][again] = 1
+        return answers
+
+    responder(same_pictures)
+    kinds = [settings("gru_stmf_1")]
+    found = evaluated(kinds, weights_of(kinds), {"trained": turned()}, trials=200)
+    own = TASKS.index(next(each for each in TASKS if each.name == "1-back identity"))
+    asked, right = found.other_views[0, 0, own]
+    matches = found.confusion[0, 0, own, 2]
+    assert right == 0 and asked == matches[1] and matches[2] > 0
+    assert asked / matches.sum() == pytest.approx(2 / 3, abs=0.05), "of three views two are another one"
+
+
 def test_balanced_accuracy_is_the_mean_of_what_there_is():
     counts = np.array([[9, 1, 0], [5, 3, 2], [0, 1, 4]])
     assert float(balanced(counts)) == pytest.approx((3 / 10 + 4 / 5) / 2)
@@ -179,17 +224,22 @@ def test_without_images_there_is_an_empty_evaluation():
     kinds = [settings()]
     found = evaluated(kinds, weights_of(kinds), {})
     assert found.counts.shape == (1, 0, 9, 6, 3, 3) and found.scores(0) == {}
-    assert found.record(0) == {"splits": [], "tasks": [], "confusion": [], "by_step": []}
+    assert found.record(0) == {
+        "splits": [], "tasks": [], "confusion": [], "by_step": [], "other_views": [],
+    }  # fmt: skip
 
 
 def test_a_record_holds_what_the_scores_are_made_of():
     counts = np.zeros((1, 2, 9, 4, 3, 3), dtype=int)
     counts[0, :, 4, :2, 0, 0] = 4
     counts[0, :, 4, 2, 1, 1], counts[0, :, 4, 2, 1, 2], counts[0, :, 4, 3, 2, 2] = 3, 1, 2
-    found = Evaluation(("trained", "novel_angle"), counts)
+    others = np.zeros((1, 2, 9, 2), dtype=int)
+    others[0, :, 4] = [[2, 1], [1, 1]]
+    found = Evaluation(("trained", "novel_angle"), counts, others)
     record = found.record(0)
     assert record["tasks"] == ["2-back identity"] and record["splits"] == ["trained", "novel_angle"]
     assert record["confusion"] == [[[[8, 0, 0], [0, 3, 1], [0, 0, 2]]]] * 2
     assert record["by_step"] == [[[1.0, 1.0, 0.75, 1.0]]] * 2
+    assert record["other_views"] == [[[2, 1]], [[1, 1]]]
     assert found.scores(0) == {"trained": 0.875, "novel_angle": 0.875}
     assert found.accuracy[0, 0, 4] == pytest.approx(13 / 14)

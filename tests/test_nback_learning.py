@@ -47,6 +47,11 @@ def test_learning_is_drawn_by_split_with_bars_and_who_never_is_there(curves, ax)
     assert np.allclose(crosses(ax), [(600, 0.9), (600, 0.88)]), "seed 0: .95 on trained, .90 on novel angles"
 
 
+def test_what_categories_alone_give_is_a_line_for_each_set_of_objects(ax):
+    plots.draw_categories_alone(ax, (0.91, 0.94))
+    assert [line.get_ydata()[0] for line in ax.lines] == pytest.approx([2.91 / 3, 2.94 / 3])
+
+
 def test_learning_of_diets_counts_networks_and_those_that_never_are_at_the_bar(curves, ax):
     plots.draw_learning_of_diets(ax, curves, "gru")
     told = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -83,10 +88,9 @@ def training():
         for seed in range(3):
             for place, split in enumerate(SPLITS):
                 value = 0.98 - 0.01 * k - 0.01 * place + 0.001 * seed
-                bars = {name: 100.0 * (k + 1) if value > bar else np.nan
-                        for name, bar in (("reached_95", 0.95), ("reached_90", 0.9))}  # fmt: skip
+                reached = 100.0 * (k + 1) if value > behaviour.BARS.get(split, 1) else np.nan
                 about = {"family": "gru_mtmf", "variant": name, "setting": variant.setting, "seed": seed}
-                rows.append(about | {"split": split, "validation": value, "best": value} | bars)
+                rows.append(about | {"split": split, "validation": value, "reached": reached})
     return pd.DataFrame(rows)
 
 
@@ -94,22 +98,27 @@ def test_settings_are_compared_at_the_end_of_training(training, ax):
     plots.draw_training(ax, training)
     dots = np.concatenate([line.get_xdata() for line in ax.lines if line.get_marker() == "."])
     shown = training[training.split.isin(["trained", "novel_angle"])]
-    assert sorted(dots) == pytest.approx(sorted(shown.validation)) and len(dots) == 2 * 7 * 3
+    assert sorted(dots) == pytest.approx(sorted(shown.validation)) and len(dots) == 2 * len(VARIANTS) * 3
     assert [label.get_text() for label in ax.get_yticklabels()] == [v.setting for v in VARIANTS.values()]
 
 
 def test_settings_that_never_are_at_a_bar_have_crosses(training, ax):
     plots.draw_updates(ax, training)
     dots = np.concatenate([line.get_xdata() for line in ax.lines if line.get_marker() == "."])
-    never = training[training.split == "trained"].reached_95.isna().sum()
-    never += training[training.split == "novel_angle"].reached_90.isna().sum()
-    assert len(crosses(ax)) == never > 0 and len(dots) == 2 * 7 * 3 - never
-    assert min(x for x, _ in crosses(ax)) > dots.max()
+    never = training[training.split.isin(["trained", "novel_angle"])].reached.isna().sum()
+    assert len(crosses(ax)) == never > 0 and len(dots) == 2 * len(VARIANTS) * 3 - never
+    assert min(x for x, _ in crosses(ax)) > dots.max() and ax.get_xscale() == "log"
+    assert ax.get_xlim()[0] < dots.min() and ax.get_xlim()[1] > max(x for x, _ in crosses(ax))
+
+
+def test_settings_of_which_none_is_at_a_bar_are_drawn_all_the_same(training, ax):
+    plots.draw_updates(ax, training.assign(reached=np.nan))
+    assert len(crosses(ax)) == 2 * len(VARIANTS) * 3
 
 
 def test_a_table_of_settings_counts_networks_above_both_bars(training):
     table = plots.training_table(training)
-    assert [*table.index] == [variant.setting for variant in VARIANTS.values()]
+    assert [*table.index] == [("gru_mtmf", variant.setting) for variant in VARIANTS.values()]
     assert [*table.columns] == [*SPLITS, "above"]
     assert table.above.tolist()[:4] == ["3 of 3", "3 of 3", "3 of 3", "2 of 3"]
     assert table.above.iloc[-1] == "0 of 3" and table.trained.iloc[0] == pytest.approx(0.981)

@@ -45,10 +45,10 @@ def test_a_sheet_shows_every_object_from_every_view_framed_by_its_split(few, ax)
     rows = [tuple(label.get_text().split("\n")) for label in ax.get_yticklabels()]
     assert rows == [names[0], names[4], names[2], names[6]]
     columns = [label.get_text() for label in ax.get_xticklabels()]
-    assert columns[:2] == ["−75°\n", "−60°\n"] and columns[-2:] == ["−45°\n50° up", "45°\n50° up"]
+    assert columns[:2] == ["−75°\n", "−60°\n"] and columns[-2:] == ["15°\n50° ↑", "45°\n50° ↑"]
     frames = [patch.get_edgecolor() for patch in ax.patches]
-    between, beyond = {-60, 0, 60}, 2
-    azimuths = [-75, -60, -45, -15, 0, 15, 45, 60, 75]
+    between, beyond = {-60, -30, 30, 60}, 4
+    azimuths = [-75, -60, -45, -30, -15, 15, 30, 45, 60, 75]
     known = ["novel_angle" if each in between else "trained" for each in azimuths]
     novel = ["novel_both" if each in between else "novel_identity" for each in azimuths]
     splits = [*known, *beyond * ["extrapolating"]] * 2 + [*novel, *beyond * ["novel_both"]] * 2

@@ -11,7 +11,18 @@ from torch.utils.data import DataLoader
 
 from wm import cli
 from wm.files import DamagedFile, sha256
-from wm.nback.design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design, split_of
+from wm.nback.balance import balance
+from wm.nback.design import (
+    CHOOSING,
+    LOCATIONS,
+    PARTS,
+    PRESETS,
+    SPLITS,
+    VIEWS,
+    Design,
+    drawn_of,
+    split_of,
+)
 from wm.nback.objects import CATEGORIES, library
 from wm.nback.placeholder import save_placeholder
 from wm.nback.render import CANVAS, render
@@ -22,19 +33,20 @@ from wm.nback.stimuli import (
     render_stimulus_set,
     stimulus_set,
 )
+from wm.nback.task import Sampler, Task
 
 HASHES = {
     "published": {
         "train": "83f9804427290c7db37feb44ffe61824b993b65d4dcbf8e2a6347e4dc35dfd40",
-        "validation": "645b01518215a25bf14db9d19e1c639510dc3ee426281896da459eff07342909",
-        "analysis": "716a871bcee0e6f5f237ab68e3d1486704e8897f18b1304aa916aff5017b5e56",
-        "test": "a5382739ec0dce0e8003135d5797c345a30b13a1a72800757f43e38bf3f1ee27",
+        "validation": "7f4801cbe3d8e873e848d3b19a9dff540437067bf1fe519b15aaa12e29c438f1",
+        "analysis": "15e05b9ffd6614069c348d1477630562840ae6e7fd89666e3c24873a962f599f",
+        "test": "df6f14583768879f92ad7dde5fb66ddb89f005aa33c4787bdf93c9c9846ca963",
     },
     "rich": {
         "train": "937add002928dd662b7de48bed5e110ec8ecd28eb6e42c9025b80375f79cbf9f",
-        "validation": "356d51e5d79590e162f46f4efd1659f1847d98819f9799a47cceff4159d815ff",
-        "analysis": "3b5a4b9000751fed8df6cdc4af8089f4b7c117a542e6f07d0c0bd77f3c05de9a",
-        "test": "750d582b8da1ad8095a3bfa5cde7c0ed950072b746c791ef25ca69946b3a4ac4",
+        "validation": "c429e4b4e615d65e70bca0510d705a6830e15ca4d7d748154f96efe7c4915e50",
+        "analysis": "91b12f1a62de5d1770d6e4008cf35ef76605fa35ef2261c47bf57a0387a111d6",
+        "test": "ca901085aba5fbc0b729261da07187fe5bf15044eea1d64b584aaf90a3e89d12",
     },
 }
 """sha256 of the tables: results on record were obtained with these"""
@@ -64,8 +76,11 @@ def tiny(tmp_path_factory):
 def test_views_are_trained_between_and_beyond():
     trained = [view for view, role in VIEWS if role == "trained"]
     between, beyond = ([view for view, role in VIEWS if role == name] for name in SPLITS[1:3])
-    assert len(VIEWS) == len(set(VIEWS)) == 11
-    assert (len(trained), len(between), len(beyond)) == (6, 3, 2)
+    assert len(VIEWS) == len(set(VIEWS)) == 14
+    assert (len(trained), len(between), len(beyond)) == (6, 4, 4)
+    chosen_by = [VIEWS[view][0] for view in CHOOSING]
+    for views in between, beyond:
+        assert len({*views} & {*chosen_by}) == len({*views} - {*chosen_by}) == 2
     azimuths, elevations = ({view[axis] for view in trained} for axis in (0, 1))
     for view in between:
         assert min(azimuths) < view.azimuth < max(azimuths) and view.azimuth not in azimuths
@@ -87,13 +102,15 @@ def test_presets_hold_out_objects_and_have_thousands_of_images(preset):
     held_out = table.split.isin(NOVEL)
     counts = [t.groupby("category").identity.nunique() for t in (table[~held_out], table[held_out])]
     assert [[*each] for each in counts] == [[design.trained] * 4, [4 if design.trained == 2 else 5] * 4]
-    assert len(preset) == 7168 and (table.part == "analysis").sum() > 1600
+    assert len(preset) == 6656 and (table.part == "analysis").sum() > 1600
     assert [*table.part.unique()] == [*PARTS]
     for part in PARTS[1:]:
         assert {*table[table.part == part].split} == {*SPLITS}
     cells = table.groupby(["part", "category", "identity", "view", "location"]).size()
     for part, draws in zip(PARTS, design.draws, strict=True):
         assert (cells[part] == draws).all()
+    assert table.groupby("part").view.nunique().to_dict() == {
+        "train": 6, "validation": 10, "analysis": 10, "test": 10}  # fmt: skip
     assert (table.image == np.arange(len(table))).all()
 
 
@@ -115,8 +132,8 @@ def test_training_sees_no_held_out_object_or_view(preset):
     for split, part in others.groupby("split"):
         known = {"novel_identity": {"trained"}, "novel_both": {"novel_angle", "extrapolating"}}
         assert {*roles[part.view]} == known.get(split, {split})
-        views = [view for view, (_, role) in enumerate(VIEWS) if role in known.get(split, {split})]
-        assert (part.groupby(["part", "category", "identity"]).view.nunique() == len(views)).all()
+        views = {"trained": 6, "novel_identity": 6, "novel_both": 4}.get(split, 2)
+        assert (part.groupby(["part", "category", "identity"]).view.nunique() == views).all()
 
 
 def test_nothing_is_chosen_by_an_object_that_is_tested_or_analysed(preset):
@@ -132,10 +149,28 @@ def test_nothing_is_chosen_by_an_object_that_is_tested_or_analysed(preset):
     assert chosen_by == [*names[-many : len(names) - many + many // 2]] and len(by_part["validation"]) == 8
 
 
-def test_trials_of_held_out_views_pair_an_object_with_itself_from_another_view(preset):
-    for split, views in {"novel_angle": 3, "extrapolating": 2, "novel_both": 5}.items():
-        part = preset.part("test", split).table
-        assert (part.groupby(["category", "identity", "location"]).view.nunique() == views).all()
+def test_nothing_is_chosen_by_a_held_out_view_that_is_tested_or_analysed(preset):
+    held_out = preset.table[[VIEWS[view][1] != "trained" for view in preset.table.view]]
+    by_part = {part: {*rows.view} for part, rows in held_out.groupby("part")}
+    assert by_part == {"validation": {*CHOOSING}, "analysis": {8, 9, 12, 13}, "test": {8, 9, 12, 13}}
+    assert drawn_of(0, (4, 3, 2, 1)) == (4, 3, 2, 1)
+    assert drawn_of(6, (4, 3, 2, 1)) == (0, 3, 0, 0) and drawn_of(8, (4, 3, 2, 1)) == (0, 0, 2, 1)
+
+
+def test_of_matches_in_identity_as_many_are_from_the_same_view_as_there_are_views(preset):
+    for part in ("validation", "test"):
+        for split in SPLITS:
+            own = preset.part(part, split)
+            views = {"trained": 6, "novel_identity": 6, "novel_both": 4}.get(split, 2)
+            rows = own.table.groupby(["category", "identity", "location"]).view
+            assert (rows.nunique() == views).all()
+            labels = {name: own.labels(name) for name in LABELS}
+            sampler = Sampler(labels)
+            uniforms = torch.rand(1500, sampler.numbers, generator=torch.Generator().manual_seed(0))
+            place = torch.full((1500,), Task("identity", 1).place)
+            table = balance(sampler.trials(uniforms, place), labels).set_index("answer")
+            assert table.same_view["match"] == pytest.approx(1 / views, abs=0.03)
+            assert table.same_view["non-match"] == 0
 
 
 def test_novel_objects_are_the_same_for_all_parts_and_never_trained_in_either_preset(objects):
@@ -181,6 +216,9 @@ def test_labels_mean_the_same_in_every_part(preset):
         assert [CATEGORIES[label] for label in of.labels("category")] == [*of.table.category]
     assert len(preset.classes("identity")) == 52 and preset.classes("location") == [*LOCATIONS]
     assert preset.classes("view")[6].azimuth == -60
+    novel = preset.table[preset.table.split.isin(NOVEL)]
+    assert preset.held_out() == {*zip(novel.category, novel.identity, strict=True)}
+    assert not preset.part("train").held_out()
     with pytest.raises(ValueError, match="no feature 'identty': did you mean identity?"):
         preset.labels("identty")
 
@@ -337,14 +375,14 @@ def test_the_command_writes_tables_images_and_a_sheet(tmp_path, capsys, monkeypa
         assert cli.main([*words, str(tmp_path / "objects")]) == 0
     said = capsys.readouterr().out
     folder = tmp_path / "nback/stimuli/published"
-    assert f"1792 different images of placeholder objects in {folder}" in said
+    assert f"1664 different images of placeholder objects in {folder}" in said
     pictures = sorted(folder.glob("test/*.png"))
-    assert len(pictures) == 352
+    assert len(pictures) == 320
     with Image.open(pictures[0]) as picture, Image.open(folder / "sheet.png") as sheet:
-        assert picture.size == (224, 224) and sheet.size == (22 * 112, 2 * 112)
+        assert picture.size == (224, 224) and sheet.size == (28 * 112, 2 * 112)
     with pytest.warns(UserWarning, match="PLACEHOLDER"):
         read = load_stimulus_set(folder, library(tmp_path / "objects"))
-    assert len(read) == 1792
+    assert len(read) == 1664
 
 
 def test_the_command_can_write_tables_alone(tmp_path, capsys):

@@ -35,7 +35,7 @@ def texts(ax):
 @pytest.mark.parametrize("render", [True, False])
 def test_a_set_has_as_many_images_as_rows_none_in_two_parts(few, render):
     found = checks.of_set(few, render=render)
-    assert found == {"distinct": len(few), "shared": 0, "novel": 4, "shared_novel": 0}
+    assert found == {"distinct": len(few), "shared": 0, "novel": 4, "shared_novel": 0, "shared_views": 0}
 
 
 @pytest.mark.parametrize("render", [True, False])
@@ -46,7 +46,7 @@ def test_an_image_in_two_parts_is_found(few, render):
         table.loc[test, column] = table.loc[train, column]
     planted = type(few)(few.design, few.library, table)
     found = checks.of_set(planted, render=render)
-    assert found == {"distinct": len(few) - 1, "shared": 1, "novel": 4, "shared_novel": 0}
+    assert found == {"distinct": len(few) - 1, "shared": 1, "novel": 4, "shared_novel": 0, "shared_views": 0}
 
 
 @pytest.mark.parametrize("part", ["analysis", "test"])
@@ -55,7 +55,8 @@ def test_an_object_of_the_test_that_is_also_in_validation_is_found(few, part):
     moved = table.index[novel & (table.part == part)][0]
     table.loc[moved, "part"] = "validation"
     planted = type(few)(few.design, few.library, table)
-    assert checks.of_set(planted, render=False)["shared_novel"] == 1
+    found = checks.of_set(planted, render=False)
+    assert found["shared_novel"] == found["shared_views"] == 1
 
 
 def test_a_category_without_novel_objects_is_told(few):
@@ -64,14 +65,13 @@ def test_a_category_without_novel_objects_is_told(few):
     assert checks.of_set(planted, render=False)["novel"] == 0
 
 
-def test_matches_are_half_of_the_comparisons_whatever_the_lures(few):
+def test_what_matches_is_counted_in_drawn_trials(few):
     labels = {feature: few.labels(feature) for feature in FEATURES}
     for lures in ("natural", "balanced"):
-        shares = checks.match_shares(labels, 900, lures, 3)
-        assert shares.shape == (3,) and len({*shares}) == 3 and np.allclose(shares, 0.5, atol=0.05)
         table = checks.drawn_balance(labels, 900, lures)
-        assert len(table) == 18
+        assert len(table) == 18 and "same_view" not in table
         assert (table[table.task.str.endswith("location") & (table.answer == "match")].location == 1).all()
+    assert "same_view" in checks.drawn_balance(labels | {"view": few.labels("view")}, 90)
 
 
 def test_constant_answers_as_derived():

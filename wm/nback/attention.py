@@ -51,7 +51,7 @@ def attention_rows(trained: Trained, sets: Mapping[str, Images]) -> Iterator[dic
     """A row for each set of images and task: `measures`; none without spatial attention or if diverged."""
     if trained.config.attention != "spatial" or trained.record.get("diverged"):
         return
-    about = {"family": trained.config.family, "network": trained.name, "seed": trained.seed}
+    about = {"family": trained.config.family, "seed": trained.seed}
     for split, images in sets.items():
         found = measures(maps(trained, images.features), images.labels["location"])
         for place, task in enumerate(diet(trained.config)):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from .lures import label_arrays
-from .task import FEATURES, RESPONSES, TASKS, Task, Trials, executive
+from .lures import label_arrays, pictured
+from .task import RESPONSES, TASKS, Task, Trials, executive
 
 if TYPE_CHECKING:  # training does without
     import pandas as pd
@@ -73,16 +73,20 @@ def balance(trials: Trials, labels: Mapping[str, np.ndarray | Tensor]) -> pd.Dat
     """How often each feature matches the image `lag` before, a row for each task and answer in `trials`.
 
     labels: feature -> class of each image, (image,). Columns: task, answer, steps (how many), and the share
-    in which location, identity and category match. Who answers from another feature that matches in the
+    in which location, identity and category match; if there are labels of the view, too, same_view, that in
+    which the object is the same, from the same view. Who answers from another feature that matches in the
     shares a of the matches and b of the non-matches is right in (a + 1 - b) / 2, balanced over both.
     """
     import pandas as pd
 
     images, targets, tasks = (part.cpu().numpy() for part in trials)
     length = images.shape[-1]
-    classes = {name: value[images].reshape(-1, length) for name, value in label_arrays(labels).items()}
+    own = label_arrays(labels)
+    if "view" in labels:
+        own["same_view"] = pictured(labels)
+    classes = {name: value[images].reshape(-1, length) for name, value in own.items()}
     rows = _rows(classes, targets.reshape(-1, length), tasks.reshape(-1))
-    return pd.DataFrame(rows, columns=["task", "answer", "steps", *FEATURES])
+    return pd.DataFrame(rows, columns=["task", "answer", "steps", *classes])
 
 
 def _rows(

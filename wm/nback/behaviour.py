@@ -11,9 +11,9 @@ seed where a diet needs several networks. What was published is compared with na
 from __future__ import annotations
 
 __all__ = [
-    "BARS", "DIETS", "REMAKE", "advantage", "below", "by_seed", "by_step", "confusion", "curves", "gap",
-    "kind_of", "lost", "of", "parameters", "scores", "shortcuts", "sooner", "spread_apart", "summary",
-    "to_bars", "updates_to", "weakest_model",
+    "BARS", "DIETS", "REMAKE", "advantage", "below", "by_seed", "by_step", "confusion", "curves",
+    "errors_removed", "first_at", "gap", "kind_of", "least_certain", "lost", "of", "parameters", "scores",
+    "shortcuts", "sooner", "spread_apart", "summary", "to_bars", "updates_to", "views",
 ]  # fmt: skip
 
 import math
@@ -53,27 +53,32 @@ def kind_of(config: NBackConfig) -> dict[str, str]:
 
 
 def scores(name: str = "diets") -> pd.DataFrame:
-    """Scores of all networks, or those of another table with families and tasks.
+    """Scores of all networks, or those of another table with families and tasks, such as diets_errors.
 
     To the columns of the table are added those of `curves`, feature and lag. lures: of the trials, natural
-    where the table has no such column. Raises `wm.store.DamagedFile`, which says how the table is measured.
+    where the table has no such column. other_view: balanced accuracy of the matches that do not show the
+    same object from the same view. Raises `wm.store.DamagedFile`, which says how the table is measured.
     """
     rows = _about(measured.read("nback", name, "diets"))
     tasks = rows.task.map(_TASKS)
     found = rows.assign(feature=[each.feature for each in tasks], lag=[each.lag for each in tasks])
+    if "match_other_view" in found:
+        found["other_view"] = (found.match_other_view + found.non_match) / 2
     return found if "lures" in found else found.assign(lures="natural")
 
 
 def curves() -> pd.DataFrame:
     """Validation through training: a row for each network and recorded number of updates.
 
-    Columns are architecture, diet (of `DIETS`), attention, stimuli (rich or published), too, those of the
-    family where the table does not say how a network was trained. Raises as `scores`.
+    Columns are network, architecture, diet (of `DIETS`), attention, stimuli (rich or published), too, those
+    of the family where the table does not say how a network was trained. Raises as `scores`.
     """
     return _about(measured.read("nback", "diets_curves", "diets"))
 
 
 def _about(rows: pd.DataFrame) -> pd.DataFrame:
+    if "network" not in rows:
+        rows = rows.assign(network=[f"{a}-{b:0>2}" for a, b in zip(rows.family, rows.seed, strict=True)])
     about = {family: kind_of(config(family)) for family in rows.family.unique()}
     usual = pd.DataFrame.from_dict(about, orient="index")
     return rows.join(usual[[name for name in usual if name not in rows]], on="family")
@@ -123,16 +128,39 @@ def advantage(rows: pd.DataFrame, other: pd.DataFrame, split: str, column: str =
     return (by_seed(rows, split, column) - by_seed(other, split, column)).dropna().to_numpy()
 
 
-def weakest_model(rows: pd.DataFrame, split: str, bar: float) -> tuple[str, Estimate]:
+def errors_removed(
+    rows: pd.DataFrame, other: pd.DataFrame, split: str, column: str = "balanced"
+) -> np.ndarray:  # fmt: skip
+    """Share of the errors of `other` that `rows` do not make, of seeds that both have, (seed,)."""
+    wrong, left = (1 - by_seed(each, split, column) for each in (other, rows))
+    return ((wrong - left) / wrong).dropna().to_numpy()
+
+
+def least_certain(
+    rows: pd.DataFrame, split: str, bar: float, by: str = "family"
+) -> tuple[str, Estimate]:  # fmt: skip
     """The model of which it is least certain that it scores above `bar`: its family, and its mean over seeds.
 
     A model is one family; its networks are the seeds, each with its mean over the tasks that it is trained
-    on. Every model is above the bar if this one is.
+    on. Every model is above the bar if this one is. by="task": the same of the tasks of one family.
     """
-    groups = rows[rows.split == split].groupby(["family", "seed"]).balanced.mean().groupby("family")
-    found = {str(family): mean(values) for family, values in groups}
-    family = max(found, key=lambda name: (found[name].p_above(bar), -found[name].ours))
-    return family, found[family]
+    groups = rows[rows.split == split].groupby([by, "seed"]).balanced.mean().groupby(by)
+    found = {str(name): mean(values) for name, values in groups}
+    name = max(found, key=lambda each: (found[each].p_above(bar), -found[each].ours))
+    return name, found[name]
+
+
+def views(rows: pd.DataFrame) -> pd.DataFrame:
+    """Balanced accuracy in identity tasks, of all matches and of those from another view alone, as text.
+
+    A row for each architecture and split: means over networks with 95 % t-intervals. Of the matches one in as
+    many is from the same view as the split has views, which are 6, 2, 2, 6, 4.
+    """
+    own = rows[rows.feature == "identity"]
+    by, columns = ["architecture", "split", "seed"], ["all matches", "from another view"]
+    own = own.assign(**dict(zip(columns, (own.balanced, own.other_view), strict=True)))
+    means_of = own.groupby(by, sort=False)[columns].mean().reset_index()
+    return means(means_of, by[:2], columns, shares=columns)
 
 
 def below(rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -151,9 +179,9 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return means(own.assign(all=own.mean(axis=1)).reset_index(), by[:2], columns, shares=columns)
 
 
-def shortcuts(stimuli: StimulusSet) -> dict[str, dict[str, float]]:
-    """Split -> what who knows only the other feature reaches in its test, `wm.nback.shortcut_levels`."""
-    parts = {split: stimuli.part("test", split) for split in SPLITS}
+def shortcuts(stimuli: StimulusSet, part: str = "test") -> dict[str, dict[str, float]]:
+    """Split -> what who knows only the other feature reaches in its trials, `wm.nback.shortcut_levels`."""
+    parts = {split: stimuli.part(part, split) for split in SPLITS}
     return {
         split: shortcut_levels({name: part.labels(name) for name in FEATURES})
         for split, part in parts.items()
@@ -188,10 +216,14 @@ def updates_to(
     trained: curves of one family, or of several by="network". Linear between recorded updates, and from 1/2
     at the start.
     """
-    return trained.groupby(by)[["step", column]].apply(lambda own: _first(*own.to_numpy().T, bar))
+    return trained.groupby(by)[["step", column]].apply(lambda own: first_at(*own.to_numpy().T, bar))
 
 
-def _first(steps: np.ndarray, values: np.ndarray, bar: float) -> float:
+def first_at(steps: np.ndarray, values: np.ndarray, bar: float) -> float:
+    """Updates after which values (step,) are first at a bar, infinite if never.
+
+    Linear between steps (step,), and from 1/2 at the start.
+    """
     steps, values = np.concatenate([[0], steps]), np.concatenate([[0.5], values])
     there = np.flatnonzero(values >= bar)
     if not len(there):

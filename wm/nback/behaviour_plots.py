@@ -77,22 +77,23 @@ def draw_alone(ax: Axes, levels: Mapping[str, Mapping[str, float]]) -> None:
 def draw_lures(
     ax: Axes, rows: pd.DataFrame, architecture: str, levels: Mapping[str, Mapping[str, float]]
 ) -> None:  # fmt: skip
-    """Identity tasks with natural lures (left of each pair) and balanced ones (right), by split.
+    """Identity tasks with natural lures, all matches and those from another view, and with balanced ones.
 
-    A dot for each network, mean over lags; rows: scores of both; levels: as `draw_alone`, of natural lures.
+    A dot for each network, mean over lags; side by side for each split: natural (n), natural without matches
+    from the same view (o), balanced (b). rows: scores of both; levels: as `draw_alone`, of natural lures.
     """
+    shifts = (-0.27, 0, 0.27)
     for k, split in enumerate(SPLITS):
-        pair = [of(rows, architecture, lures=lures, feature="identity") for lures in LURES]
-        values = [by_seed(own, split).to_numpy() for own in pair]
-        draw_marks(ax, split, dict(zip((k - 0.19, k + 0.19), values, strict=True)))
+        natural, balanced = (of(rows, architecture, lures=name, feature="identity") for name in LURES)
+        asked = (natural, "balanced"), (natural, "other_view"), (balanced, "balanced")
+        values = [by_seed(own, split, column).to_numpy() for own, column in asked]
+        draw_marks(ax, split, dict(zip((k + shift for shift in shifts), values, strict=True)))
         level = levels[split]["identity"]
-        ax.plot([k - 0.4, k], [level] * 2, color=SPLIT_LOOKS[split][1], lw=0.8, ls="--", zorder=0.7)
+        ax.plot([k - 0.42, k + 0.14], [level] * 2, color=SPLIT_LOOKS[split][1], lw=0.8, ls="--", zorder=0.7)
     ax.axhline(0.5, **CHANCE)
-    ax.set_xticks(
-        [k + shift for k in range(len(SPLITS)) for shift in (-0.19, 0.19)], ["n", "b"] * len(SPLITS)
-    )
+    ax.set_xticks([k + shift for k in range(len(SPLITS)) for shift in shifts], ["n", "o", "b"] * len(SPLITS))
     ax.tick_params(axis="x", length=0)
-    ax.set(xlim=(-0.5, len(SPLITS) - 0.5), xlabel="lures: natural, balanced")
+    ax.set(xlim=(-0.5, len(SPLITS) - 0.5), xlabel="natural, from other views, balanced")
     for edge in range(1, len(SPLITS)):
         ax.axvline(edge - 0.5, color="#DDDDDD", lw=0.6, zorder=0)
 

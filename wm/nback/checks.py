@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["constants_table", "drawn_balance", "match_shares", "of_set"]
+__all__ = ["constants_table", "drawn_balance", "of_set"]
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,31 +13,38 @@ import torch
 
 from ..seeds import numpy_generator
 from .balance import balance, constant_answers
+from .design import VIEWS
 from .stimuli import StimulusSet
-from .task import TASKS, Sampler, Trials
-
-_NOVEL = ("novel_identity", "novel_both")
+from .task import TASKS, Sampler
 
 
 def of_set(stimuli: StimulusSet, *, render: bool = True) -> dict[str, int]:
     """Counts of a stimulus set.
 
     distinct: different images; shared: of these, in more than one part; novel: objects of a category that
-    are held out, the fewest; shared_novel: of all of these, both for validation and for analysis or test.
-    render: compare pixels; else what is shown, from where and at which pixel.
+    are held out, the fewest; shared_novel: of all of these, both for validation and for analysis or test;
+    shared_views: the same of held-out views. render: compare pixels; else what is shown, from where and at
+    which pixel.
     """
-    table = stimuli.table
+    table, held_out = stimuli.table, stimuli.held_out()
     keys = [_digest(stimuli, row) for row in range(len(table))] if render else _described(table)
     parts = pd.Series(table.part.to_numpy()).groupby(pd.Series(keys)).nunique()
-    novel = table[table.split.isin(_NOVEL)]
+    novel = table[[each in held_out for each in zip(table.category, table.identity, strict=True)]]
     counts = novel.groupby("category").identity.nunique()
     fewest = counts.reindex(stimuli.design.categories, fill_value=0).min()
-    chosen_by, others = (
-        {*zip(rows.category, rows.identity, strict=True)}
-        for rows in (novel[novel.part == "validation"], novel[novel.part != "validation"])
-    )
     found = {"distinct": len(parts), "shared": int((parts > 1).sum()), "novel": int(fewest)}
-    return found | {"shared_novel": len(chosen_by & others)}
+    views = table[table.view.map(lambda view: VIEWS[view][1] != "trained")]
+    both = {"shared_novel": (novel, ["category", "identity"]), "shared_views": (views, ["view"])}
+    return found | {name: _in_both(rows, keys) for name, (rows, keys) in both.items()}
+
+
+def _in_both(rows: pd.DataFrame, keys: list[str]) -> int:
+    """How many are both for validation and for analysis or test."""
+    chosen_by, others = (
+        {*map(tuple, rows[keys][own].to_numpy())}
+        for own in (rows.part == "validation", rows.part != "validation")
+    )
+    return len(chosen_by & others)
 
 
 def _digest(stimuli: StimulusSet, row: int) -> str:
@@ -52,19 +59,9 @@ def drawn_balance(
     labels: Mapping[str, np.ndarray], trials: int, lures: str = "natural", seed: str = "0"
 ) -> pd.DataFrame:
     """`wm.nback.balance` of so many trials of all tasks, of images that have these labels."""
-    return balance(_drawn(labels, trials, lures, seed), labels)
-
-
-def match_shares(labels: Mapping[str, np.ndarray], trials: int, lures: str, samples: int) -> np.ndarray:
-    """Share of matches among comparisons in each of so many samples of trials, (sample,)."""
-    found = [_drawn(labels, trials, lures, str(k)).targets.numpy() for k in range(samples)]
-    return np.array([(each == 2).sum() / (each > 0).sum() for each in found])
-
-
-def _drawn(labels: Mapping[str, np.ndarray], trials: int, lures: str, seed: str) -> Trials:
     sampler = Sampler(labels, lures=lures)
     uniforms = numpy_generator(seed, "checks", lures).random((trials, sampler.numbers))
-    return sampler.trials(torch.as_tensor(uniforms), torch.arange(trials) % len(TASKS))
+    return balance(sampler.trials(torch.as_tensor(uniforms), torch.arange(trials) % len(TASKS)), labels)
 
 
 def constants_table(probabilities: Sequence[float], length: int = 6) -> pd.DataFrame:

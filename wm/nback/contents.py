@@ -18,7 +18,7 @@ import torch
 
 from ..readout import ClassReadout, fit_decoder
 from ..seeds import numpy_generator
-from .design import LOCATIONS, VIEWS
+from .design import LOCATIONS
 from .library import Trained
 from .material import Images
 from .network import run
@@ -43,7 +43,8 @@ def decoding_images(stimuli: StimulusSet) -> tuple[StimulusSet, np.ndarray]:
     """
     part = stimuli.part("analysis")
     objects, locations, views = (part.labels(name) for name in ("identity", "location", "view"))
-    turned = (views - len(VIEWS) // len(LOCATIONS) * locations - objects) % len(VIEWS)
+    there, views = np.unique(views, return_inverse=True)
+    turned = (views - len(there) // len(LOCATIONS) * locations - objects) % len(there)
     apart = (turned == 1) & (locations == objects % len(LOCATIONS))
     table = part.table.assign(apart=apart)[(turned == 0) | apart]
     table = table.drop_duplicates(["category", "identity", "view", "location"]).reset_index(drop=True)

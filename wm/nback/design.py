@@ -1,13 +1,14 @@
 """How a stimulus set is made: which objects and views are trained, which held out, and where objects are.
 
 The first identities of a category are trained, the last held out: the first half of these (rounded down) are
-for validation alone, the others for analysis and test, so that nothing is chosen by the objects that it is
-tested with. Of `VIEWS` six are trained, three are between them, two beyond them.
+for validation alone, the others for analysis and test. Of `VIEWS` six are trained, four between them, four
+beyond them; of either four two are for validation alone (`CHOOSING`), two for analysis and test. So nothing
+is chosen by the held-out objects or views that it is tested with.
 """
 
 from __future__ import annotations
 
-__all__ = ["LOCATIONS", "PARTS", "PRESETS", "SPLITS", "VIEWS", "Design", "split_of"]
+__all__ = ["CHOOSING", "LOCATIONS", "PARTS", "PRESETS", "SPLITS", "VIEWS", "Design", "drawn_of", "split_of"]
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,11 +23,13 @@ PARTS = ("train", "validation", "analysis", "test")
 """what images are for"""
 VIEWS = (
     *((View(azimuth, 20), "trained") for azimuth in (-75, -45, -15, 15, 45, 75)),
-    *((View(azimuth, 20), "novel_angle") for azimuth in (-60, 0, 60)),
-    *((View(azimuth, 50), "extrapolating") for azimuth in (-45, 45)),
+    *((View(azimuth, 20), "novel_angle") for azimuth in (-60, 30, -30, 60)),
+    *((View(azimuth, 50), "extrapolating") for azimuth in (-15, 45, -45, 15)),
 )
-"""each view, and which of `SPLITS` its images of trained objects are in. Held-out views are several, so that
-trials pair an object with itself from another one, too."""
+"""each view, and which of `SPLITS` its images of trained objects are in"""
+CHOOSING = (6, 7, 10, 11)
+"""the held-out views of validation, the others are of analysis and test; two of each kind in each, so that
+trials pair an object with itself from another view, too"""
 _FEWEST = 4
 """objects to hold out of a category: two for validation, two for the test, which other objects can follow"""
 
@@ -37,6 +40,13 @@ def split_of(view: int, *, novel: bool) -> str:
     if not novel:
         return role
     return "novel_identity" if role == "trained" else "novel_both"
+
+
+def drawn_of(view: int, draws: tuple[int, ...]) -> tuple[int, ...]:
+    """What is left of draws in each of `PARTS`: held-out views are in validation, or in analysis and test."""
+    if VIEWS[view][1] == "trained":
+        return draws
+    return (0, draws[1], 0, 0) if view in CHOOSING else (0, 0, *draws[2:])
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["TEST_TRIALS", "Evaluation", "Exam", "balanced", "evaluated", "examined"]
+__all__ = ["TEST_TRIALS", "Evaluation", "Exam", "balanced", "counted", "evaluated", "examined"]
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -17,11 +17,11 @@ from torch import Tensor
 from ..seeds import numpy_generator
 from .batches import make_sampler
 from .families import NBackConfig, diet
-from .lures import LURES
+from .lures import LURES, pictured
 from .material import Images
 from .network import respond
 from .senses import Weights, embed
-from .task import RESPONSES, TASKS, Task
+from .task import LAGS, RESPONSES, TASKS, Task, Trials
 
 _log = logging.getLogger(__name__)
 
@@ -44,21 +44,58 @@ class Exam:
         self.sampler = make_sampler(config, images.labels, tasks, device)
         drawn = numpy_generator(stream, "nback").random((trials, self.sampler.numbers), dtype=np.float32)
         self.uniforms = torch.as_tensor(drawn, device=device)
+        self.pictures = None
+        if "view" in images.labels:
+            self.pictures = torch.as_tensor(pictured(images.labels), device=device)
 
     @torch.no_grad()
-    def counts(self, weights: Weights, tasks: Tensor, embedding: Tensor | None = None) -> Tensor:
-        """How often each right answer (rows) was answered how (columns), (network, task, time, 3, 3) int64.
+    def answered(
+        self, weights: Weights, tasks: Tensor, embedding: Tensor | None = None
+    ) -> tuple[Trials, Tensor]:
+        """The trials of these tasks (network, trial), places in `TASKS`, and answers (network, trial, time).
 
-        tasks: (network, trial), places in `TASKS`; embedding: `embed(weights, features)`, if known.
+        embedding: `embed(weights, features)`, if known.
         """
         embedding = embed(weights, self.features) if embedding is None else embedding
         trials = self.sampler.trials(self.uniforms.expand(len(tasks), -1, -1), tasks)
-        answers = respond(self.config, weights, embedding, trials.images, tasks=tasks).answers
-        shape = len(TASKS), self.config.length, len(RESPONSES), len(RESPONSES)
-        steps = torch.arange(shape[1], device=tasks.device)
-        cells = ((tasks[..., None] * shape[1] + steps) * shape[2] + trials.targets) * shape[3] + answers
-        counts = torch.zeros(len(tasks), math.prod(shape), dtype=torch.int64, device=tasks.device)
-        return counts.scatter_add_(1, cells.flatten(1), torch.ones_like(cells).flatten(1)).unflatten(1, shape)
+        return trials, respond(self.config, weights, embedding, trials.images, tasks=tasks).answers
+
+    def counts(self, *asked) -> Tensor:
+        """How often each right answer (rows) was answered how (columns), (network, task, time, 3, 3) int64.
+
+        asked: as `answered`.
+        """
+        return counted(*self.answered(*asked))
+
+    def other_views(self, trials: Trials, answers: Tensor) -> Tensor:
+        """Matches that do not show the same object from the same view, and how many of them are right.
+
+        (network, task, 2) int64; 0 where views are not known.
+        """
+        shape = (len(TASKS),)
+        if self.pictures is None:
+            return torch.zeros(len(answers), *shape, 2, dtype=torch.int64, device=answers.device)
+        seen = self.pictures[trials.images]
+        steps, lag = torch.arange(seen.shape[-1], device=seen.device), trials.tasks % len(LAGS) + 1
+        before = seen.gather(-1, (steps - lag[..., None]).clamp(min=0))
+        asked = (trials.targets == RESPONSES.index("match")) & (seen != before)
+        tasks = trials.tasks[..., None].expand_as(seen)
+        right = asked & (answers == trials.targets)
+        return torch.stack([_tallied(tasks, shape, each.long()) for each in (asked, right)], dim=-1)
+
+
+def counted(trials: Trials, answers: Tensor) -> Tensor:
+    """Right answers (rows) by answers (columns) of such trials, (network, task, time, 3, 3) int64."""
+    shape = len(TASKS), answers.shape[-1], len(RESPONSES), len(RESPONSES)
+    steps = torch.arange(shape[1], device=answers.device)
+    cells = ((trials.tasks[..., None] * shape[1] + steps) * shape[2] + trials.targets) * shape[3] + answers
+    return _tallied(cells, shape, torch.ones_like(cells))
+
+
+def _tallied(cells: Tensor, shape: tuple[int, ...], weights: Tensor) -> Tensor:
+    """Sums of weights over cells, places in `shape` flattened, both (network, ...): (network, *shape)."""
+    sums = torch.zeros(len(cells), math.prod(shape), dtype=torch.int64, device=cells.device)
+    return sums.scatter_add_(1, cells.flatten(1), weights.flatten(1)).unflatten(1, shape)
 
 
 def balanced(counts: Tensor | np.ndarray) -> Tensor:
@@ -78,6 +115,9 @@ class Evaluation(NamedTuple):
     """names of the sets of images"""
     counts: np.ndarray
     """right answers (rows) by answers, (network, split, task, time, 3, 3); 0 of tasks outside the diet"""
+    other_views: np.ndarray
+    """matches that do not show the same object from the same view, and how many of them were answered as
+    matches, (network, split, task, 2); 0 where views are not known"""
 
     @property
     def confusion(self) -> np.ndarray:
@@ -106,12 +146,14 @@ class Evaluation(NamedTuple):
 
     def record(self, k: int) -> dict[str, Any]:
         """What network k answered, as JSON: splits, tasks, and for each split and task of its diet the
-        confusion, right answers by answers (3, 3), and the share right at each step."""
+        confusion, right answers by answers (3, 3), matches from other views (see `other_views`), and the
+        share right at each step."""
         own = [task.place for task in TASKS if self.confusion[k, :, task.place].any()]
         right = np.round(self.by_step[k][:, own], 4)
         return {
             "splits": [*self.splits], "tasks": [TASKS[place].name for place in own],
             "confusion": self.confusion[k][:, own].tolist(), "by_step": right.tolist(),
+            "other_views": self.other_views[k][:, own].tolist(),
         }  # fmt: skip
 
 
@@ -142,12 +184,12 @@ def examined(
 
     A set that cannot have balanced lures is left out of that test, which the log tells.
     """
-    found: dict[str, dict[str, np.ndarray]] = {name: {} for name in lures}
+    found: dict[str, dict[str, tuple[np.ndarray, ...]]] = {name: {} for name in lures}
     for split, images in sets.items():
         device = weights["reduce.weight"].device
         features = torch.as_tensor(images.features, device=device).float()
         embedding = embed(weights, features)
-        for name, counts in found.items():
+        for name, own in found.items():
             kinds = [replace(config, lures=name) for config in configs]
             try:
                 exam = _exam(kinds, images._replace(features=features), split, trials)
@@ -156,12 +198,17 @@ def examined(
                     raise
                 _log.warning("no test with %s lures of the images %s: %s", name, split, error)
                 continue
-            counts[split] = _counts(exam, kinds, weights, embedding)
-    empty = np.zeros((len(configs), 0, len(TASKS), configs[0].length, *[len(RESPONSES)] * 2), dtype=np.int64)
+            own[split] = _counts(exam, kinds, weights, embedding)
+    shapes = (configs[0].length, *[len(RESPONSES)] * 2), (2,)
+    empty = [np.zeros((len(configs), 0, len(TASKS), *shape), dtype=np.int64) for shape in shapes]
     return {
-        name: Evaluation(tuple(counts), np.stack([*counts.values()], axis=1) if counts else empty)
-        for name, counts in found.items()
+        name: Evaluation(tuple(own), *(_stacked(own.values()) if own else empty))
+        for name, own in found.items()
     }
+
+
+def _stacked(splits: Iterable[tuple[np.ndarray, ...]]) -> Iterator[np.ndarray]:
+    return (np.stack(each, axis=1) for each in zip(*splits, strict=True))
 
 
 def _exam(configs: Sequence[NBackConfig], images: Images, split: str, trials: int) -> Exam:
@@ -172,15 +219,18 @@ def _exam(configs: Sequence[NBackConfig], images: Images, split: str, trials: in
     return Exam(configs[0], images, asked, stream=stream, trials=trials, device=device)
 
 
-def _counts(exam: Exam, configs: Sequence[NBackConfig], weights: Weights, embedding: Tensor) -> np.ndarray:
-    """Right answers by answers of each network, task after task, (network, task, time, 3, 3)."""
-    counts, (trials, _) = 0, exam.uniforms.shape
+def _counts(
+    exam: Exam, configs: Sequence[NBackConfig], weights: Weights, embedding: Tensor
+) -> tuple[np.ndarray, ...]:
+    """`counted` and `Exam.other_views` of each network, task after task."""
+    sums: list[Tensor | int] = [0, 0]
     for task in exam.sampler.tasks:
         members = [k for k, config in enumerate(configs) if task in diet(config)]
         own = {key: value[members] for key, value in weights.items()}
-        tasks = torch.full((len(members), trials), task.place, device=exam.uniforms.device)
-        found = exam.counts(own, tasks, embedding[members])
-        whole = found.new_zeros(len(configs), *found.shape[1:])
-        whole[members] = found
-        counts = counts + whole
-    return counts.cpu().numpy()
+        tasks = torch.full((len(members), len(exam.uniforms)), task.place, device=exam.uniforms.device)
+        answered = exam.answered(own, tasks, embedding[members])
+        for k, found in enumerate((counted(*answered), exam.other_views(*answered))):
+            whole = found.new_zeros(len(configs), *found.shape[1:])
+            whole[members] = found
+            sums[k] = sums[k] + whole
+    return tuple(each.cpu().numpy() for each in sums)

@@ -24,7 +24,7 @@ from ..explore import Range
 from ..seeds import numpy_generator
 from . import contents, library
 from .batches import make_sampler
-from .design import LOCATIONS, VIEWS
+from .design import LOCATIONS, VIEWS, split_of
 from .families import NBackConfig, diet
 from .features import features, image_features
 from .material import Images
@@ -111,12 +111,14 @@ def stimuli_of(preset: str) -> StimulusSet:
 
 @lru_cache(maxsize=4)
 def known(stimuli: StimulusSet) -> dict[Item, str]:
-    """All images that there are, with what is new in them: their split."""
-    number = {each: k for k, each in enumerate(stimuli.classes("identity"))}
-    cells = stimuli.table.drop_duplicates(["category", "identity", "view", "location"])
+    """All images that there can be of the objects, with what is new in them: their split."""
+    number, held_out = {each: k for k, each in enumerate(stimuli.classes("identity"))}, stimuli.held_out()
+    objects = stimuli.table[["category", "identity"]].drop_duplicates()
     return {
-        Item(number[row.category, row.identity], row.view, row.location): row.split
-        for row in cells.itertuples()
+        Item(number[each], view, location): split_of(view, novel=each in held_out)
+        for each in objects.itertuples(index=False, name=None)
+        for view in range(len(VIEWS))
+        for location in range(len(LOCATIONS))
     }
 
 

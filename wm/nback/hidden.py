@@ -29,7 +29,7 @@ from .library import Trained, load_family, names
 from .stimuli import StimulusSet, stimulus_set
 from .task import FEATURES, RESPONSES, TASKS, Trials
 
-TRIALS = 12
+TRIALS = 3
 """trials of each task"""
 SPLIT = "trained"
 """the images are of trained identities and views, but none that training saw"""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
-    "ATTENTION_LOOKS", "draw_balance", "draw_constants", "draw_embedding", "draw_learning",
-    "draw_learning_of_attention", "draw_learning_of_diets", "draw_training", "draw_updates", "learned",
-    "training_table",
+    "ATTENTION_LOOKS", "draw_balance", "draw_categories_alone", "draw_constants", "draw_embedding",
+    "draw_learning", "draw_learning_of_attention", "draw_learning_of_diets", "draw_training", "draw_updates",
+    "learned", "training_table",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -125,6 +125,16 @@ def draw_learning(ax: Axes, rows: pd.DataFrame) -> None:
     _levels(ax)
 
 
+def draw_categories_alone(ax: Axes, levels: Sequence[float], split: str = "novel_identity") -> None:
+    """What who knows places and categories has in the mean over all nine tasks, below `draw_learning`.
+
+    levels: of identity tasks (`wm.nback.behaviour.shortcuts`); the first dashed, the others dotted.
+    """
+    for k, level in enumerate(levels):
+        look = {"color": SPLIT_LOOKS[split][1], "ls": (0, (1, 1)) if k else "--", "zorder": 0.7}
+        ax.axhline((2 + level) / 3, lw=0.8, **look)
+
+
 def draw_learning_of_diets(ax: Axes, rows: pd.DataFrame, architecture: str) -> None:
     """The same on novel angles, by what is trained: mean over networks, 95 % t-interval.
 
@@ -223,36 +233,35 @@ def draw_training(ax: Axes, rows: pd.DataFrame) -> None:
 def draw_updates(ax: Axes, rows: pd.DataFrame) -> None:
     """Updates until validation is at the published bars, by setting (rows); a cross: never, in all updates.
 
-    rows: as `draw_training`.
+    rows: as `draw_training`; some settings have more updates than others.
     """
-    settings = [*rows.setting.unique()]
-    last = 1.12 * np.nanmax([rows[column].max() for column in _REACHED.values()] + [1.0])
+    settings, there = [*rows.setting.unique()], rows.reached[rows.split.isin(_SHOWN)].dropna()
+    first, last = (there.min() / 1.3, 1.5 * there.max()) if len(there) else (1.0, 10.0)
     for shift, split in zip((-0.17, 0.17), _SHOWN, strict=True):
-        colour, column = SPLIT_LOOKS[split][1], _REACHED[split]
+        colour = SPLIT_LOOKS[split][1]
         for place, setting in enumerate(settings):
-            values = rows[column][(rows.setting == setting) & (rows.split == split)].to_numpy()
+            values = rows.reached[(rows.setting == setting) & (rows.split == split)].to_numpy()
             never = np.isnan(values)
             heights = place + shift + sideways(len(values), 0.16)
             ax.plot(values[~never], heights[~never], ".", ms=3.5, color=colour, mew=0)
             ax.plot(np.full(never.sum(), last), heights[never], "x", ms=3.5, color=colour, mew=0.8)
-    ax.axvline(1.06 / 1.12 * last, color="#B0B0B0", lw=0.6)
+    ax.axvline(last / 1.2, color="#B0B0B0", lw=0.6)
     ax.text(last, -0.62, "never", ha="center", va="bottom", fontsize=6)
     ax.set_yticks(range(len(settings)), [])
     ax.tick_params(axis="y", length=0)
-    ax.set(xlim=(0, 1.06 * last), ylim=(len(settings) - 0.5, -0.5), xlabel="updates until the bar")
-
-
-_REACHED = {"trained": "reached_95", "novel_angle": "reached_90"}
-"""split -> column of updates until its bar"""
+    ax.set_xscale("log")
+    ax.set(xlim=(first, 1.25 * last), ylim=(len(settings) - 0.5, -0.5), xlabel="updates until the bar")
 
 
 def training_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """By setting: means over networks of validation at the end by split, networks that are at both bars.
+    """By family and setting: means over networks of validation at the end by split, and how many are above
+    both bars then.
 
-    rows: as `draw_training`. Bars are those of validation at the end.
+    rows: of `wm.nback.variants.measure_training`.
     """
-    ends = rows.pivot_table("validation", ["setting", "seed"], "split", sort=False)
+    kinds = ["family", "setting"]
+    ends = rows.pivot_table("validation", [*kinds, "seed"], "split", sort=False)
     there = np.logical_and.reduce([ends[split] > bar for split, bar in BARS.items()])
-    found = ends.groupby("setting", sort=False).mean()[[split for split in SPLITS if split in ends]]
-    kept = pd.Series(there, ends.index).groupby("setting", sort=False).agg(["sum", "size"])
+    found = ends.groupby(kinds, sort=False).mean()[[split for split in SPLITS if split in ends]]
+    kept = pd.Series(there, ends.index).groupby(kinds, sort=False).agg(["sum", "size"])
     return found.round(3).assign(above=[f"{own} of {all_}" for own, all_ in kept.to_numpy()])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FEATURES", "LURES", "RESPONSES", "check_pools", "followers", "label_arrays"]
+__all__ = ["FEATURES", "LURES", "RESPONSES", "check_pools", "followers", "label_arrays", "pictured"]
 
 from collections.abc import Mapping
 
@@ -66,6 +66,17 @@ def label_arrays(labels: Mapping[str, np.ndarray | Tensor]) -> dict[str, np.ndar
             f"identity {twice[0]} is of several categories: give each object a number of its own"
         )
     return {feature: value.astype(np.int64) for feature, value in classes.items()}
+
+
+def pictured(labels: Mapping[str, np.ndarray | Tensor]) -> np.ndarray:
+    """A number for each object and view, the same for images that differ in place alone, (image,) int64.
+
+    labels: of identity and view, (image,).
+    """
+    identity, view = (
+        np.asarray(x.cpu() if isinstance(x, Tensor) else x) for x in (labels["identity"], labels["view"])
+    )
+    return identity.astype(np.int64) * (int(view.max()) + 1) + view
 
 
 def _check_crossed(classes: Mapping[str, np.ndarray]) -> None:

@@ -33,7 +33,7 @@ class Images(NamedTuple):
     """of a backbone, (image, position, channel), float16 or float32; where the backbone is to be trained, the
     images themselves, (image, height, width, 3) uint8"""
     labels: dict[str, np.ndarray]
-    """location, identity, category -> class of each image, (image,) int64"""
+    """location, identity, category -> class of each image, (image,) int64; and view, if it is known"""
 
     def of(self, rows: np.ndarray) -> Images:
         """Some of them: rows (image,) bool, or numbers."""
@@ -82,7 +82,7 @@ def material(
     the backbone is trained, too, there are images in place of features, 850 MB of them.
     """
     from .features import features, weights_sha256  # needs what a machine that only trains may lack
-    from .stimuli import render_stimulus_set, stimulus_set
+    from .stimuli import LABELS, render_stimulus_set, stimulus_set
 
     stimuli = stimulus_set(config.stimuli) if stimuli is None else stimuli
     record = stimuli.record() | {"backbone": config.backbone, "pool": config.pool}
@@ -95,7 +95,7 @@ def material(
             given = features(chosen, config.backbone, config.pool, weights=weights, device=device)
         else:
             given = render_stimulus_set(chosen)
-        whole, split = Images(given, {name: chosen.labels(name) for name in FEATURES}), chosen.table.split
+        whole, split = Images(given, {name: chosen.labels(name) for name in LABELS}), chosen.table.split
         parts[part] = {name: whole.of((split == name).to_numpy()) for name in SPLITS if (split == name).any()}
     return Material(parts["train"]["trained"], parts["validation"], parts["test"], record)
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from ..seeds import numpy_generator
-from .design import LOCATIONS, SPLITS, VIEWS
+from .design import LOCATIONS, SPLITS, VIEWS, split_of
 from .render import CANVAS, place, render
 from .stimuli import StimulusSet
 from .task import FEATURES, RESPONSES, Sampler, Task
@@ -44,8 +44,7 @@ def draw_sheet(
     objects: (category, identity) of the set, by default a trained one of each category, then a held-out one.
     """
     objects = _examples(stimuli) if objects is None else objects
-    cells = stimuli.table.drop_duplicates(["category", "identity", "view"])
-    splits = cells.set_index(["category", "identity", "view"]).split
+    held_out = stimuli.held_out()
     beyond = [role == "extrapolating" for _, role in VIEWS]
     order = sorted(range(len(VIEWS)), key=lambda k: (beyond[k], VIEWS[k][0].azimuth))
     for row, (category, identity) in enumerate(objects):
@@ -53,7 +52,7 @@ def draw_sheet(
             picture = render(stimuli.library.mesh(category, identity), VIEWS[number][0], pixels)
             left, top = column + _GAP, row + _GAP
             ax.imshow(picture, extent=(left, left + 1 - 2 * _GAP, top + 1 - 2 * _GAP, top), aspect="equal")
-            split = splits[category, identity, number]
+            split = split_of(number, novel=(category, identity) in held_out)
             _frame(ax, (left, top, 1 - 2 * _GAP, 1 - 2 * _GAP), split)
     names = [f"{category}\n{identity}" for category, identity in objects]
     ax.set_yticks(np.arange(len(objects)) + 0.5, names)
@@ -72,7 +71,7 @@ def _examples(stimuli: StimulusSet) -> list[tuple[str, str]]:
 
 def _angle(number: int) -> str:
     view, role = VIEWS[number]
-    up = f"{view.elevation:g}° up" if role == "extrapolating" else ""
+    up = f"{view.elevation:g}° ↑" if role == "extrapolating" else ""
     return f"{view.azimuth:g}°\n{up}".replace("-", "−")
 
 

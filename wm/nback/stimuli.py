@@ -8,8 +8,8 @@
 
 Networks are trained on images of trained identities and views alone; for the choice of a model, for analyses
 and for the final test there are separate images of everything, of which none is an image of another part:
-within each (identity, view, location) all positions differ. An object that is never trained is one of the
-choice, or one of analyses and test.
+within each (identity, view, location) all positions differ. An object or a view that is never trained is one
+of the choice, or one of analyses and test.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ..files import (
 )
 from ..seeds import numpy_generator
 from ..text import nearest
-from .design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design, split_of
+from .design import LOCATIONS, PARTS, PRESETS, SPLITS, VIEWS, Design, drawn_of, split_of
 from .objects import Library, library
 from .render import CANVAS, place, render
 
@@ -106,6 +106,11 @@ class StimulusSet:
             values = zip(values, self.table.identity, strict=True)
         number = {name: place for place, name in enumerate(classes)}
         return np.array([number[value] for value in values], dtype=np.int64)
+
+    def held_out(self) -> set[tuple[str, str]]:
+        """The objects (category, identity) in the table that are never trained."""
+        rows = self.table[self.table.split.isin([split_of(view, novel=True) for view in range(len(VIEWS))])]
+        return {*zip(rows.category, rows.identity, strict=True)}
 
     def image(self, row: int) -> np.ndarray:
         """Image of a row of the table, (224, 224, 3) uint8; each object and view is rendered once."""
@@ -176,13 +181,14 @@ def _rows(design: Design, objects: Library, category: str) -> Iterator[tuple[Any
     names = objects.identities(category)
     held_out = names[design.trained :] if design.novel is None else names[len(names) - design.novel :]
     chosen_by = held_out[: len(held_out) // 2]
-    train, validation, *others = design.draws
+    _, validation, *others = design.draws
     for identity in (*names[: design.trained], *held_out):
         for number, (view, _) in enumerate(VIEWS):
             split = split_of(number, novel=identity in held_out)
-            draws = (train if split == "trained" else 0, validation, *others)
+            draws = design.draws
             if identity in held_out:
                 draws = (0, validation, 0, 0) if identity in chosen_by else (0, 0, *others)
+            draws = drawn_of(number, draws)
             for location in range(len(LOCATIONS)):
                 cell = category, identity, number, location
                 for part, x, y in _positions(design, cell, draws):
