@@ -11,7 +11,8 @@ their weights::
 
 `wm states nback training` is in `wm.nback.variants`: what of the settings makes networks learn; `wm states
 nback embedding` in `wm.nback.visual`: what can be read from features without a network; `wm states nback
-hidden` in `wm.nback.hidden`: states of the saved networks.
+hidden` in `wm.nback.hidden`: states of the saved networks; `wm states nback geometry` in
+`wm.nback.geometry.measures`: how networks hold what they saw.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .campaign import Campaign, ensembles
 from .catalogue import ARCHITECTURES, SPLITS
 from .evaluate import balanced
 from .families import FAMILIES, NBackConfig, config, diet, family_name
+from .geometry.measures import measure_geometry
 from .hidden import measure_hidden
 from .library import Trained, to_network
 from .material import Material, material
@@ -165,6 +167,6 @@ def _curves(done: Campaign) -> Iterator[dict[str, Any]]:
 
 MEASURES: dict[str, Callable[..., object]] = {
     "hidden": measure_hidden, "embedding": measure_embedding, "diets": measure_diets,
-    "training": measure_training,
+    "training": measure_training, "geometry": measure_geometry,
 }  # fmt: skip
 """what `wm states nback` can measure, each called with `device` and `families`; alone the first"""

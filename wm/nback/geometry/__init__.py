@@ -17,14 +17,26 @@ from .dynamics import Contrast, Transfer, contrast, cross_time, fitted, transfer
 from .orthogonality import Orthogonality, equal_dimension, input_spaces, orthogonality
 from .perturb import CONTROLS, Perturbation, perturb, recall_of
 from .relevance import Accuracies, Distributions, cross_task, distributions, relevance, relevance_matrix
-from .rotations import ABOUT_EQUAL, ROTATIONS, Evidence, evidence, lifetime, ratio, swap_test
+from .rotations import (
+    ABOUT_EQUAL,
+    ROTATIONS,
+    Decoded,
+    Evidence,
+    decoded,
+    disparity,
+    evidence,
+    lifetime,
+    ratio,
+    swap_test,
+    weighed,
+)
 from .spaces import AMONG, Recording, Space, analysis_images, draw, once, projected, record
 
 __all__ = [
-    "ABOUT_EQUAL", "AMONG", "CONTROLS", "PUBLISHED", "ROTATIONS", "Accuracies", "Contrast", "Decoders",
-    "Distributions", "Evidence", "Orthogonality", "Perturbation", "Recording", "Score", "Space", "Transfer",
-    "analysis_images", "contrast", "cross_task", "cross_time", "distributions", "draw", "equal_dimension",
-    "evidence", "fit", "fitted", "image_folds", "input_spaces", "lifetime", "normalised", "once",
-    "orthogonality", "perturb", "projected", "ratio", "recall_of", "record", "relevance", "relevance_matrix",
-    "score", "swap_test", "transfer", "transfer_parts",
+    "ABOUT_EQUAL", "AMONG", "CONTROLS", "PUBLISHED", "ROTATIONS", "Accuracies", "Contrast", "Decoded",
+    "Decoders", "Distributions", "Evidence", "Orthogonality", "Perturbation", "Recording", "Score", "Space",
+    "Transfer", "analysis_images", "contrast", "cross_task", "cross_time", "decoded", "disparity",
+    "distributions", "draw", "equal_dimension", "evidence", "fit", "fitted", "image_folds", "input_spaces",
+    "lifetime", "normalised", "once", "orthogonality", "perturb", "projected", "ratio", "recall_of", "record",
+    "relevance", "relevance_matrix", "score", "swap_test", "transfer", "transfer_parts", "weighed",
 ]  # fmt: skip

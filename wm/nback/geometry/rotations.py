@@ -20,9 +20,12 @@ spaces (`wm.nback.geometry.projected`), and `rows="all"` fits R to the normals o
 
 from __future__ import annotations
 
-__all__ = ["ABOUT_EQUAL", "ROTATIONS", "Evidence", "evidence", "lifetime", "ratio", "swap_test"]
+__all__ = [
+    "ABOUT_EQUAL", "ROTATIONS", "Decoded", "Evidence", "decoded", "disparity", "evidence", "lifetime",
+    "ratio", "swap_test", "weighed",
+]  # fmt: skip
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -189,17 +192,50 @@ def evidence(
     recording: in units, not projected; dimensions: that rotations are fitted in. first, rows: as in
     `swap_test`. Raises as that and `projected`.
     """
-    lag, length = recording.tasks[task].lag, recording.length
-    i, j = np.indices((length, length)) + 1
-    own = fitted(recording, task, name)
-    encoded = transfer(recording, task, name)
-    itself = encoded._replace(binary=np.broadcast_to(encoded.binary.diagonal(), (length, length)))
     swaps = swap_test(projected(recording.only(task), dimensions), 0, name, rows=rows, first=first)
-    late = i >= first
-    needed, whole = lifetime(lag, length), swaps["fitted"]
+    return weighed(swaps, decoded(recording, task, name), recording.tasks[task].lag, first=first)
+
+
+class Decoded(NamedTuple):
+    """Scores (i, j) in units that are not projected."""
+
+    fitted: Accuracies
+    """of each space's own decoders, see `wm.nback.geometry.fitted`"""
+    kept: Accuracies
+    """`cross_time`"""
+    shared: Accuracies
+    """`transfer`"""
+
+
+def decoded(recording: Recording, task: int, name: str) -> Decoded:
+    """What is held of a property in a task, and where the decoders of E(i, i) find it."""
+    return Decoded(*(each(recording, task, name) for each in (fitted, cross_time, transfer)))
+
+
+def weighed(swaps: Mapping[str, Accuracies], own: Decoded, lag: int, *, first: int = 1) -> Evidence:
+    """Evidence from scores that are known: those of `swap_test` with the same `first`, and of `decoded`."""
+    length = len(own.fitted.binary)
+    i, j = np.indices((length, length)) + 1
+    diagonal = np.broadcast_to(own.shared.binary.diagonal(), (length, length))
+    late, needed, whole = i >= first, lifetime(lag, length), swaps["fitted"]
     return Evidence(
-        ratio(cross_time(recording, task, name), own, late & (j > i) & (j - i <= lag)),
-        ratio(encoded, itself, late & (j >= first) & (i != j)),
+        ratio(own.kept, own.fitted, late & (j > i) & (j - i <= lag)),
+        ratio(own.shared, own.shared._replace(binary=diagonal), late & (j >= first) & (i != j)),
         *(ratio(swaps[kind], whole, needed) for kind in ("original", "stimulus")),
         ratio(swaps["time"], whole, lifetime(lag, length, 2)),
     )  # fmt: skip
+
+
+def disparity(recording: Recording, task: int, name: str) -> np.ndarray:
+    """How unlike decoders of adjacent spaces are, once turned: (i, j), NaN where no step follows.
+
+    The residual of the Procrustes problem from (i, j) to (i, j + 1), from 0, the same shape, to 1; the mean
+    over folds (as `scipy.spatial.procrustes`). recording: usually `projected`.
+    """
+    found = np.full((recording.length,) * 2, np.nan)
+    for i in range(1, recording.length):
+        for j in range(i, recording.length):
+            pair = (recording.decoders(task, i, step)[name].weights for step in (j, j + 1))
+            fits = [procrustes_fit(*fold) for fold in zip(*pair, strict=True)]
+            found[i - 1, j - 1] = np.mean([fit.residual for fit in fits])
+    return found
