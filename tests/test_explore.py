@@ -86,7 +86,7 @@ def test_template_for_any_ring_network_is_well_kept():
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", [
     "data/ring/g-03/explore.ipynb", "data/ring/mst1-00/explore.ipynb", "data/ring/wmd-20/explore.ipynb",
-    *(f"data/symbolic/{family}-01/explore.ipynb" for family in symbolic.FAMILIES),
+    *(f"data/symbolic/{family}-00/explore.ipynb" for family in symbolic.FAMILIES),
     "notebooks/explore/ring.ipynb", "notebooks/explore/symbolic.ipynb",
 ])  # fmt: skip
 def test_explorers_run_in_smoke_mode(path, tmp_path, monkeypatch):

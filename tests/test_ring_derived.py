@@ -97,12 +97,12 @@ def test_example_rates_are_exact_to_half_a_level(saved):
     derived.measure(["sa", "it"])
     for family, wanted in (("sa", "sa-01"), ("it", "it-01")):  # the first kept one, or the best
         found = derived.example_rates(family)
-        assert found.network == wanted and found.steps.tolist() == list(range(0, 265, 5))
+        assert found.network == wanted and found.steps.tolist() == list(range(0, 265, 10))
         e = ring.load(wanted)
         rates = ring.simulate(e.weights, ring.task_of(e.config).batch(found.directions_deg[None]))[
-            0, :, ::5
+            0, :, ::10
         ].numpy()
-        assert found.rates.shape == rates.shape == (64, 53, 40)
+        assert found.rates.shape == rates.shape == (64, 27, 40)
         assert np.abs(found.rates - rates).max() <= np.ptp(rates) / 510 + 1e-6
 
 

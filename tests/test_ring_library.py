@@ -64,14 +64,14 @@ def test_trained_networks_come_back_with_the_same_numbers(family, quick):
 
 
 def test_record_and_history_say_what_was_done(quick):
-    ring.train(small("g", updates=52), seeds=["5"])
+    ring.train(small("g", updates=102), seeds=["5"])
     network = store.load_network("ring", "g-05")
     record, scores = network.record, network.record["scores"]
     assert record["seed"] == "5" and record["command"] == (
-        "wm train ring.g --seeds 5 --units 8 --updates 52 --trials 2"
+        "wm train ring.g --seeds 5 --units 8 --updates 102 --trials 2"
     )
-    assert record["config"] == asdict(small("g", updates=52)) and record["training"]["updates"] == 52
-    assert network.history["step"] == [50, 52]
+    assert record["config"] == asdict(small("g", updates=102)) and record["training"]["updates"] == 102
+    assert network.history["step"] == [100, 102]
     assert set(network.history) == {"step", "loss", "gradient_norm", "error_deg"}
     assert all(np.shape(values) == (2,) for values in network.history.values())
     for key in ("error", "error_no_distractor"):

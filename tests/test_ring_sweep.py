@@ -136,7 +136,7 @@ def small(monkeypatch):
     def quick(name, seed, **options):
         asked.append((name, seed, options))
         row = {sweep.SWEEPS[name].axis: [0], "scale": [1.0], "seed": [seed], "error_deg": [10.0 + int(seed)]}
-        return pd.DataFrame(row)
+        return pd.DataFrame(row | {"loss": [0.1]})
 
     monkeypatch.setattr(sweep, "run_seed", quick)
     return asked
@@ -164,6 +164,7 @@ def test_collect_joins_seeds_and_shipped_table_is_read_back(small, tmp_path, roo
     rows = sweep.collect("it_sa", tmp_path)
     assert rows.seed.tolist() == [0, 1] and rows.error_deg.tolist() == [10, 11]
     pd.testing.assert_frame_equal(sweep.table("it_sa"), rows)
+    assert "loss" not in rows
     settings = sweep.settings("it_sa")
     assert settings["updates"] == 5000 and not {"stable_proportion", "scale"} & set(settings)
     record = store.read_json(roots / "data_json" / "ring" / "sweep_it_sa.json")

@@ -35,6 +35,7 @@ Content = bytes | Callable[[Path], Any]
 
 MAKE_AGAIN = "restore it with `git checkout` or run again what made it"
 TEMPORARY = ".tmp-"
+_NUMBERS = re.compile(r"\[\n([-+.,eE\d\s]+)\]")  # strings have no line breaks
 _SEAL = re.compile(rb'\\?"seal\\?": ?\\?"([0-9a-f]{64})')
 _REASONS = {
     errno.ENOSPC: "no space left on the disk",
@@ -196,8 +197,9 @@ def write_json(path: str | Path, obj: Any) -> Path:
 
 
 def to_json(obj: Any) -> bytes:
-    """The bytes that `write_json` writes."""
-    return (json.dumps(_plain(obj, "$"), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """The bytes that `write_json` writes: a list of numbers on one line."""
+    text = json.dumps(_plain(obj, "$"), indent=1, ensure_ascii=False, allow_nan=False)
+    return (_NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n").encode()
 
 
 def _plain(obj: Any, where: str) -> Any:
@@ -252,9 +254,10 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def write_table(path: str | Path, table: "pd.DataFrame") -> Path:
-    """Write a table as CSV without its index, floats with 6 significant digits. Raises `CannotWrite`."""
-    return write_atomic(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+def write_table(path: str | Path, table: "pd.DataFrame", *, digits: int = 6) -> Path:
+    """Write a table as CSV without its index, floats with so many digits. Raises `CannotWrite`."""
+    text = table.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
+    return write_atomic(path, text.encode())
 
 
 def read_table(path: str | Path, *, again: str = MAKE_AGAIN) -> "pd.DataFrame":

@@ -64,8 +64,6 @@ _TASK_SETTINGS = {
 _DUAN = {"copying_continuous": {"items": 20, "delay": 20, "queries": 20}}
 """what the recurrent study sets otherwise"""
 _PUBLISHED_WIDTH = {"width": 128, "feedforward": 256, "weight_decay": 1e-4}
-RECURRENT_SHIPPED = {("rnn", "cue_reward_noisy", "hebbian"), ("lstm", "cue_reward_noisy", "gradient")}
-"""recurrent networks have a learning rate for every synapse and are large: of most, scores alone are kept"""
 WINDOW = 5
 """tokens that attention sees in windowed networks: less than the delay"""
 
@@ -81,7 +79,10 @@ class Family:
 
 
 def _recurrent(body: str, task: str, rule: str) -> dict:
-    """Duan's networks with their sizes: without learning rates to learn, 1.5 times as many units."""
+    """Duan's networks with their sizes: without learning rates to learn, 1.5 times as many units.
+
+    They have a learning rate for every synapse and are large: scores alone are kept.
+    """
     width = {"rnn": 256, "lstm": 128}[body] * (3 if rule == "none" else 2) // 2
     loss = "answers" if task == "copying_continuous" else "all"
     own = {"body": body, "rule": rule, "task": task, "width": width, "alpha": "full", "loss": loss}
@@ -103,7 +104,8 @@ def _of_tasks(rule: str) -> dict[str, Family]:
     for task, title in TASKS.items():
         name, settings = f"{task}_{rule}", _TASK_SETTINGS[task] | {"task": task, "rule": rule}
         said = f"{title}, {RULES[rule].title.lower()}"
-        found[name] = Family(said, settings=settings | PRESETS["sound"])
+        shipped = int(task == "copying" or rule != "none")  # of others that write nothing, scores alone
+        found[name] = Family(said, shipped=shipped, settings=settings | PRESETS["sound"])
         updates = {"updates": PUBLISHED_UPDATES.get(task, 400)}
         found[f"published_{name}"] = Family(
             f"{said}, as published", shipped=int(task == "copying" and rule != "none"),
@@ -124,9 +126,7 @@ def _all_recurrent(rule: str) -> dict[str, Family]:
     for body in RECURRENT:
         for task in RECURRENT_TASKS:
             said = f"{TASKS[task]}, {body.upper()}, {RULES[rule].title.lower()}"
-            shipped = int((body, task, rule) in RECURRENT_SHIPPED)
-            settings = _recurrent(body, task, rule)
-            found[f"{body}_{task}_{rule}"] = Family(said, shipped=shipped, settings=settings)
+            found[f"{body}_{task}_{rule}"] = Family(said, shipped=0, settings=_recurrent(body, task, rule))
     return found
 
 

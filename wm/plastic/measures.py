@@ -37,8 +37,10 @@ SETTINGS = (
 )  # fmt: skip
 OF_IMAGES = ("dataset", "split", "ways", "shots", "encoder", "shuffled", "plastic_blocks")
 """settings in the tables of `wm.plastic.fewshot`, beside `score_spread`, the deviation over episodes"""
-METRICS = ("loss", "score", "rate", "update_norm", "clip_ratio", "gradient_norm", "residual", "diverged")
+METRICS = ("loss", "score", "rate", "update_norm", "clip_ratio", "diverged")
 BY_TIME = ("score", "rate", "logit", "update_norm", "clip_ratio", "plastic_norm")
+NOT_KEPT = ("ablations_time", "depth_curves", "depth_time", "protocol_curves", "protocol_time")
+"""training curves and means by time that no figure shows"""
 
 Trainer = Callable[[Sequence[Cell], str], Campaign]
 
@@ -88,7 +90,7 @@ def measure(
             times.add(cell, np.stack([_by_time(done.by_time[m], cell) for m in members]))
     table = pd.DataFrame(rows)
     states = {f"{experiment}_curves": training.states(), f"{experiment}_time": times.states()}
-    run.save({experiment: table}, states)
+    run.save({experiment: table}, {name: each for name, each in states.items() if name not in NOT_KEPT})
     return table
 
 

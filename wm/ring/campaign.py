@@ -29,6 +29,8 @@ from .library import Ensemble, to_network
 
 EVALUATIONS = 10
 """evaluations with fresh noise; the first is the published procedure, the median resists rare flips"""
+HISTORY_EVERY = 100
+"""updates between entries of the history"""
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def train(
         checkpoint=checkpoint,
         config=identity,
         history=history,
+        history_every=HISTORY_EVERY,
         description=config.family,
     ):
         if learner.finished:

@@ -36,8 +36,8 @@ from .tuning import change_histogram, preference_change, record, ring_units
 
 CHANGE_BINS = tuple(f"change_{low}_{low + 36}_percent" for low in range(0, 180, 36))
 """columns of the histogram of preference changes: percent of a network's ring units in each 36 degrees"""
-EXAMPLE_STEPS = 5
-"""every fifth step (50 ms) of an example network is kept"""
+EXAMPLE_STEPS = 10
+"""every tenth step (100 ms) of an example network is kept"""
 LEVELS = 255  # of the quantised example rates
 EPOCH_DIMS = ("network", "trial", "epoch", "unit")
 EXAMPLE_DIMS = ("time", "target", "distractor", "unit")
@@ -148,7 +148,7 @@ def _example(table: pd.DataFrame) -> int:
 
 
 def _sampled(ensemble: Ensemble, k: int) -> np.ndarray:
-    """Noise-free rates of network k, (time, target, distractor, unit), at every fifth step."""
+    """Noise-free rates of network k, (time, target, distractor, unit), at every tenth step."""
     batch = task_of(ensemble.config, distractor_probability=1.0).batch(grid_directions(DIRECTIONS)[None])
     rates = simulate(ensemble.weights.select([k]), batch, window=slice(None, None, EXAMPLE_STEPS))[0]
     return torch.movedim(rates, 1, 0).reshape(-1, DIRECTIONS, DIRECTIONS, ensemble.config.units).numpy()
@@ -207,7 +207,7 @@ def shipped_epoch_rates(families: Sequence[str] | None = None) -> dict[str, np.n
 
 
 def example_rates(family: str) -> ExampleRates:
-    """Shipped rates of one network of a family, at delays (15, 50, 140), every fifth step.
+    """Shipped rates of one network of a family, at delays (15, 50, 140), every tenth step.
 
     Raises what `wm.store.load_states` raises: a missing or damaged file, a family that is not in it.
     """

@@ -41,6 +41,8 @@ from .tuning import PRESETS, record, ring_units
 
 _SCALES = tuple(round(1 + 0.05 * k, 2) for k in range(21)) + tuple(2.25 + 0.25 * k for k in range(8))
 _SHUFFLES = (*range(0, 100, 10), *range(100, 165, 5))
+DIGITS = 4
+"""of numbers in the tables"""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def run_sweep(
             continue
         begun = time.perf_counter()
         rows = run_seed(name, seed, device=device, updates=updates, thin=thin)
-        store.write_table(path, rows)
+        store.write_table(path, rows, digits=DIGITS)
         effort = {"networks": len(rows), "seconds": round(time.perf_counter() - begun, 1)}
         effort["engine"] = "fused" if supported(SWEEPS[name].points()[0], torch.device(device)) else "eager"
         record = {"sweep": name, "seed": seed, "settings": used} | effort | environment(device)
@@ -156,7 +158,8 @@ def _settings(name: str, *, updates: int | None = None, thin: int = 1) -> dict:
 def collect(name: str, folder: Path) -> pd.DataFrame:
     """Join the seeds that `run_sweep` left in `folder` to the shipped table, with the record of all of them.
 
-    Raises ValueError if there are none, or if two were made with different settings.
+    The table has all columns but the loss. Raises ValueError if there are none, or if two were made with
+    different settings.
     """
     records = [store.read_json(path) for path in sorted(folder.glob(f"{name}-*.json"))]
     if not records:
@@ -164,8 +167,8 @@ def collect(name: str, folder: Path) -> pd.DataFrame:
     if any(record["settings"] != records[0]["settings"] for record in records):
         raise ValueError(f"{folder}: seeds of the sweep {name} have different settings: collect them apart")
     rows = pd.concat([store.read_table(folder / f"{name}-{record['seed']}.csv") for record in records])
-    rows = rows.sort_values(["seed", SWEEPS[name].axis, "scale"], ignore_index=True)
-    store.write_table(_path(name), rows)
+    rows = rows.drop(columns="loss").sort_values(["seed", SWEEPS[name].axis, "scale"], ignore_index=True)
+    store.write_table(_path(name), rows, digits=DIGITS)
     _write_record(name, records[0]["settings"], records)
     return rows
 
@@ -185,7 +188,7 @@ def _path(name: str) -> Path:
 
 
 def table(name: str) -> pd.DataFrame:
-    """The shipped table of a sweep, a row a network: see `run_seed`.
+    """The shipped table of a sweep, a row a network: see `run_seed` and `collect`.
 
     Raises ValueError for an unknown sweep, `wm.store.DamagedFile` if the table is missing.
     """

@@ -94,7 +94,10 @@ class SymbolicConfig:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of network: title in figures, published name if any, number shipped, settings."""
+    """A kind of network: title in figures, published name if any, number trained, settings.
+
+    All are shipped, but of `scrambled` and `lorenz`, which figures need in tables, the first alone.
+    """
 
     title: str
     alias: str = ""

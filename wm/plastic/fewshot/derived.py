@@ -28,6 +28,7 @@ from .task import Classification
 PLACES = {f"{dataset}_{split}": (dataset, split) for dataset in IMAGES for split in SPLITS}
 EPISODES = 1000
 SEEDS = tuple(str(seed) for seed in range(6))
+KEPT = ("random", "groups")
 
 
 def _place(name: str) -> str:
@@ -46,7 +47,10 @@ def _of_places(measure: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFra
 def measure_encoders(
     families: Sequence[str] | None = None, *, device: str = "cpu", updates: int = EncoderConfig.updates
 ) -> pd.DataFrame:
-    """Train encoders of these data sets and splits (default: all of `PLACES`), keep the first, score all."""
+    """Train encoders of these data sets and splits (default: all of `PLACES`), keep the first, score all.
+
+    By default the first is kept of the splits `KEPT`, whose numbers networks read, else of those named.
+    """
     wanted = _known(families)
     options = {"device": device, "families": families, "updates": updates}
     work = measured.Measuring("plastic/encoders", measure_encoders, wanted, known=PLACES, options=options)
@@ -59,7 +63,8 @@ def measure_encoders(
             pass
         trained = statistics(config, learner.weights)
         own = layout(config.network, config.task.channels)
-        kept[name] = own.flat(trained)[0].half().numpy()
+        if families or split in KEPT:
+            kept[name] = own.flat(trained)[0].half().numpy()
         rounded = {part: value.half().float() for part, value in trained.items()}
         untrained = statistics(config, PrototypeLearner(config, SEEDS).weights)
         for kind, weights in (("untrained", untrained), ("prototypes", rounded)):
