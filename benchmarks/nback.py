@@ -8,7 +8,8 @@ triangle after the other with numpy, all pixels of its rectangle at once, into a
 draws it for each image. Both are always on the processor. `features`: images per second through the frozen
 network (`wm.nback.features`), against one batch of 64 after the other with all threads at each; all images of
 preset rich must take less than 3 minutes, on two cores. `training`, and with --slow `to_bars` and on a GPU
-`campaign`: see `benchmarks.nback_training`.
+`campaign`: see `benchmarks.nback_training`. `decoders`, `decoders_svc`, and with --slow `analysis`: see
+`benchmarks.nback_geometry`.
 
 Times are medians of warm rounds, in turns, in this process with the same number of threads. The ratios are of
 an otherwise idle machine. The last line is JSON, a list of rows.
@@ -24,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from benchmarks import nback_training, report
+from benchmarks import nback_geometry, nback_training, report
 from benchmarks.report import medians
 from wm.backbone import backbone
 from wm.nback.design import VIEWS
@@ -132,13 +133,15 @@ def _row(name: str, speeds: dict[str, float], unit: str, **about: str) -> dict:
 
 def rows(device: str = "cpu") -> list[dict]:
     """All rows, but for the slow ones."""
-    return [picture_row(), rendering_row(), features_row(device), nback_training.training_row(device)]
+    decoders = [nback_geometry.decoders_row(kind) for kind in nback_geometry.KINDS]
+    own = [picture_row(), rendering_row(), features_row(device), nback_training.training_row(device)]
+    return own + decoders
 
 
 def slow_rows(device: str = "cpu") -> list[dict]:
-    """Those that train networks to the end."""
+    """Those that train networks to the end, or analyse one."""
     campaign = [nback_training.campaign_row(device)] if device == "cuda" else []
-    return [nback_training.to_bars_row(device), *campaign]
+    return [nback_training.to_bars_row(device), *campaign, nback_geometry.analysis_row()]
 
 
 def main(arguments: list[str] | None = None) -> None:

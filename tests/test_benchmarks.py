@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import types
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,7 @@ def test_rows_of_objects_at_small_size(nback, monkeypatch, capsys):
     monkeypatch.setattr(nback, "features_row", lambda device: rows[2])
     rows.append(rows[2] | {"name": "training"})
     monkeypatch.setattr(nback.nback_training, "training_row", lambda device: rows[3])
+    monkeypatch.setattr(nback.nback_geometry, "KINDS", {})
     nback.main([])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows
 
@@ -155,6 +157,25 @@ def test_rows_of_objects_say_what_is_wrong(nback, monkeypatch):
     assert nback.picture_row(pictures=1, rounds=1)["fault"] == "WRONG BY 1.0e+00 OF THE PIXELS"
     monkeypatch.setattr(nback, "image_features", lambda images, network: np.ones((1, 4, 1280), np.float16))
     assert nback.features_row(images=1, rounds=1)["fault"].startswith("WRONG BY")
+
+
+# --- decoders and analyses of N-back networks
+
+
+def test_rows_of_geometry_at_small_size(monkeypatch):
+    geometry = imported("nback_geometry", monkeypatch)
+    for kind in geometry.KINDS:
+        row = geometry.decoders_row(kind, trials=512)
+        assert row["name"] == kind and row["ratio"] == row["reference"] / row["ours"] > 0
+        assert row["fault"] in ("", "BELOW THE FLOOR")
+    monkeypatch.setattr(geometry, "TOLERANCE", -1)
+    assert geometry.decoders_row("decoders_svc", trials=512)["fault"].startswith("LESS ACCURATE BY")
+    told = {"seconds": 30.0}
+    monkeypatch.setattr(geometry, "analyse", lambda trained, **options: told)
+    trained = types.SimpleNamespace(name="gru_mtmf-00")
+    assert geometry.analysis_row(trained, pictures="none")["of_limit"] == 0.5
+    told["seconds"] = 90.0
+    assert geometry.analysis_row(trained, pictures="none")["fault"] == "OVER 60 s"
 
 
 # --- training of N-back networks

@@ -300,3 +300,20 @@ def few_objects():
     views, objects = part.labels("view"), part.labels("identity")
     rows = (views % 2 == 0) & np.isin(objects % 10, (0, 5))
     return replace(part, table=part.table[rows].reset_index(drop=True))
+
+
+def test_a_unit_that_is_silent_tells_nothing_and_spoils_nothing():
+    """Its variance may come out below 0, which must not take the scale of all others away."""
+    generator = np.random.default_rng(0)
+    labels, folds = np.arange(400) % 4, np.arange(400) // 4 % 5
+    scale = 10.0 ** np.arange(-2, 4)
+    loud = (generator.standard_normal((400, 6)) + 2 * np.eye(6)[labels]) * scale
+    silent = np.full((400, 3), 1 - 2.0**-24) + np.array([0, 1e-17, 0])
+    with np.errstate(all="raise"):
+        found = own.fit(np.hstack([loud, silent]), {"a": labels}, folds, standardise=True)["a"]
+    alone = own.fit(loud, {"a": labels}, folds, standardise=True)["a"]
+    assert np.allclose(found.weights[..., :6] * scale, alone.weights * scale)
+    covariance = np.diag([1.0, 4.0, -1e-20])
+    with np.errstate(all="raise"):
+        normals, *_ = own._solved(covariance, {"a": np.eye(3)[:2]}, 0.1, True)["a"]
+    assert np.allclose(normals[0] / normals[0, 0], [1, -0.25, 0])

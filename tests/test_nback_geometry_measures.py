@@ -112,7 +112,13 @@ def test_networks_of_fewer_tasks_and_with_attention_have_fewer_rows():
                       "perturbation": 0}  # fmt: skip
     looking = rows.geometry_rows(network("attention_gru", **WHOLE), pictures(), trials=TRIALS)
     assert {row["setting"] for own in looking.values() for row in own} == {"ours"}
-    assert looking["rotations"] and not looking["perturbation"]
+    assert not any(looking[name] for name in ("cross_task", "dynamics", "perturbation"))
+    assert {row["first"] for row in looking["rotations"]} == {1}
+    assert "identity" in looking["decoding"][0] and "identity_5" not in looking["decoding"][0]
+    few = rows.geometry_rows(network("published_gru_mtmf", **WHOLE), pictures(), trials=TRIALS)
+    counts = {name: len(own) for name, own in few.items()}
+    assert counts == {"decoding": 0, "cross_task": 0, "orthogonality": 4, "dynamics": 4, "rotations": 4,
+                      "perturbation": 0}  # fmt: skip
 
 
 def test_shifts_are_of_both_settings_and_not_of_networks_that_never_answer_match(found, caplog):
@@ -121,7 +127,7 @@ def test_shifts_are_of_both_settings_and_not_of_networks_that_never_answer_match
         ("ours", "normal"), ("ours", "pattern"), ("published", "normal"),
     ]  # fmt: skip
     for row in own:
-        assert row["match_m2"] <= row["match_2"] + 0.01 and row["match_m2"] + row["none"] <= 1.002
+        assert row["match_m2"] <= row["match_0"] + 0.01 and row["match_m2"] + row["none"] <= 1.002
         assert row["reached"] < row["unshifted"] and row["length"] > 0
     mute, images = answering("lstm", [9.0, 0, -9]), pictures()
     shown = geometry.draw(images, TWO, trials=64, match_probability=0.5)
@@ -281,3 +287,11 @@ def test_changes_of_the_index_and_gains():
     assert both["index"].tolist() == pytest.approx([0.5 + 0.1 / 3] * 4)
     assert both.asked_for.tolist() == pytest.approx([0.7] * 4)
     assert both.not_asked_for.tolist() == pytest.approx([0.7] * 4)
+
+
+def test_intervals_are_over_networks_and_not_over_their_tasks():
+    table = table_of("x", {place: place[2] + FEATURES.index(place[1]) for place in GRID})
+    told = summaries.over_networks(table, ["architecture"], ["x"])
+    four = summaries.over_networks(table[table.feature == "identity"], ["architecture"], ["x"])
+    assert [*told.index] == ["gru", "lstm"]
+    assert told.x["gru"] == four.x["gru"], "the mean over features is that of the middle one"

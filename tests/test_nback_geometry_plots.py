@@ -10,7 +10,16 @@ import pytest
 from wm import style
 from wm.nback import geometry
 from wm.nback.catalogue import ARCHITECTURES
-from wm.nback.geometry import dynamics_plots, encoding_plots, map_plots, marks, shift_plots, summaries
+from wm.nback.geometry import (
+    beyond,
+    beyond_plots,
+    dynamics_plots,
+    encoding_plots,
+    map_plots,
+    marks,
+    shift_plots,
+    summaries,
+)
 from wm.nback.geometry.rotations import Evidence
 from wm.nback.task import FEATURES, TASKS, Task
 
@@ -220,3 +229,35 @@ def test_maps_by_place_and_their_sparsity(ax):
     assert map_plots.sparsity(np.full((2, 5, 4), 0.25)) == pytest.approx([0, 0], abs=1e-9)
     map_plots.draw_places(ax, np.eye(4))
     assert len(ax.texts) == 16
+
+
+def beyond_rows() -> pd.DataFrame:
+    columns = {"held": 1.0, "free": 0.9, "by_age": 0.8}
+    columns |= {f"{kind}_{when}": 0.9 for kind in ("images", "views", "new") for when in ("0", "lag")}
+    columns |= {f"{kind}_{name}": 0.7 for kind in ("index", "input") for name in beyond.PENALTIES}
+    rows = table(columns)
+    return rows.assign(family=rows.architecture + "_mtmf")
+
+
+def test_panels_beyond_the_paper(ax):
+    rows = beyond_rows()
+    beyond_plots.draw_by_lag(ax, rows, "held")
+    assert middles(ax)[::3] == pytest.approx([LEVEL[name] + 0.01 for name in ARCHITECTURES])
+    assert ax.get_xlabel() == "N" and len(middles(ax)) == 9
+    ax.clear()
+    beyond_plots.draw_kinds(ax, rows, {"free": "free", "by_age": "by age (queue)"})
+    assert middles(ax)[:2] == pytest.approx([0.9 * 0.9 + 0.01, 0.9 * 0.8 + 0.01])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["free", "by age\n(queue)"]
+    ax.clear()
+    beyond_plots.draw_views(ax, rows)
+    assert len(middles(ax)) == 18 and len(ax.texts) == 2
+    ax.clear()
+    beyond_plots.draw_penalties(ax, rows, "gru_mtmf")
+    drawn = [line for line in ax.lines if len(line.get_xdata()) == len(beyond.PENALTIES)]
+    assert len(drawn) == 2 and np.allclose(drawn[0].get_ydata(), 0.8 * 0.7 + 0.01)
+    assert ax.get_xscale() == "log"
+    beyond_plots.beyond_key(ax.figure, rows)
+    for draw in (beyond_plots.views_key, beyond_plots.penalty_key):
+        draw(ax.figure, loc="outside lower left")
+    labels = [[text.get_text() for text in legend.get_texts()] for legend in ax.figure.legends]
+    assert labels[0] == ["RNN", "GRU", "LSTM"] and labels[2] == ["encoding", "1 × 1 convolution"]

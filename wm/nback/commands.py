@@ -1,4 +1,4 @@
-"""`wm nback COMMAND`: the objects, stimulus sets made of them, features of their images; training."""
+"""`wm nback COMMAND`: objects, stimulus sets made of them, features of their images, training, analyses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from .. import paths
 from ..arguments import UsageError, check_device, say
+from .analysis_commands import Analyze, Compare
 from .catalogue import POOLS
 from .objects import CATEGORIES, Library, library
 from .run_commands import Train
@@ -275,5 +276,5 @@ def _save_images(stimuli: StimulusSet, folder: Path) -> None:
 COMMANDS = {
     "objects organize": Organize, "objects download-hf": Download, "objects placeholder": Placeholder,
     "objects verify": Verify, "stimuli": Stimuli, "features": Features,
-    "train": Train,
+    "train": Train, "analyze": Analyze, "compare": Compare,
 }  # fmt: skip

@@ -12,7 +12,8 @@ their weights::
 `wm states nback training` is in `wm.nback.variants`: what of the settings makes networks learn; `wm states
 nback embedding` in `wm.nback.visual`: what can be read from features without a network; `wm states nback
 hidden` in `wm.nback.hidden`: states of the saved networks; `wm states nback geometry` in
-`wm.nback.geometry.measures`: how networks hold what they saw.
+`wm.nback.geometry.measures`: how networks hold what they saw, `wm states nback beyond` in
+`wm.nback.geometry.beyond`: load, queues, views.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .campaign import Campaign, ensembles
 from .catalogue import ARCHITECTURES, SPLITS
 from .evaluate import balanced
 from .families import FAMILIES, NBackConfig, config, diet, family_name
+from .geometry.beyond import measure_beyond
 from .geometry.measures import measure_geometry
 from .hidden import measure_hidden
 from .library import Trained, to_network
@@ -167,6 +169,6 @@ def _curves(done: Campaign) -> Iterator[dict[str, Any]]:
 
 MEASURES: dict[str, Callable[..., object]] = {
     "hidden": measure_hidden, "embedding": measure_embedding, "diets": measure_diets,
-    "training": measure_training, "geometry": measure_geometry,
+    "training": measure_training, "geometry": measure_geometry, "beyond": measure_beyond,
 }  # fmt: skip
 """what `wm states nback` can measure, each called with `device` and `families`; alone the first"""

@@ -160,7 +160,7 @@ def _solved(
     covariance: np.ndarray, means: Mapping[str, np.ndarray], penalty: float, standardise: bool
 ) -> dict[str, tuple[np.ndarray, ...]]:
     """Normals, middles and patterns (class, unit) of each property."""
-    variance = covariance.diagonal()
+    variance = np.maximum(covariance.diagonal(), 0)  # that of a silent unit may be rounded below 0
     scale = np.sqrt(variance if standardise else np.full_like(variance, variance.mean()))
     scale = np.where(scale > 1e-9 * scale.max(), scale, 1)  # a silent unit tells nothing
     matrix = covariance / np.outer(scale, scale)

@@ -8,7 +8,9 @@ go with it (`Orthogonality`), and spaces are compared at equal dimension and on 
 
 from __future__ import annotations
 
-__all__ = ["SHUFFLES", "Orthogonality", "equal_dimension", "input_spaces", "orthogonality"]
+__all__ = [
+    "SHUFFLES", "Orthogonality", "equal_dimension", "input_spaces", "orthogonality", "standardised",
+]  # fmt: skip
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -96,6 +98,12 @@ def equal_dimension(
     if not 0 < dimensions <= most:
         raise ValueError(f"spaces have {most} dimensions in common, not {dimensions}")
     return {name: _components(states, dimensions) for name, states in spaces.items()}
+
+
+def standardised(states: np.ndarray) -> np.ndarray:
+    """Units (image, unit) of unit variance, silent ones as they are."""
+    deviation = states.std(axis=0, dtype=np.float64)
+    return states / np.where(deviation > 1e-9 * deviation.max(), deviation, 1)
 
 
 def _components(states: np.ndarray, dimensions: int) -> np.ndarray:

@@ -21,8 +21,8 @@ spaces (`wm.nback.geometry.projected`), and `rows="all"` fits R to the normals o
 from __future__ import annotations
 
 __all__ = [
-    "ABOUT_EQUAL", "ROTATIONS", "Decoded", "Evidence", "decoded", "disparity", "evidence", "lifetime",
-    "ratio", "swap_test", "weighed",
+    "ABOUT_EQUAL", "NEAR_CHANCE", "ROTATIONS", "Decoded", "Evidence", "decoded", "disparity", "evidence",
+    "lifetime", "ratio", "reconstructed", "swap_test", "weighed",
 ]  # fmt: skip
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def swap_test(
         tried = _swaps(turns, (i, j))
         tried |= {"random": [_random(turns[i, j], generator)], "shuffled": [null[i, j]]}
         for kind, own in tried.items():
-            told = [_reconstructed(source, target, turn) for turn in own]
+            told = [reconstructed(source, target, turn) for turn in own]
             each = [recording.score(decoders, (task, i, j + 1), name) for decoders in told]
             if each:
                 scores[kind][i - 1, j - 1] = _mean(each)
@@ -116,7 +116,8 @@ def _random(like: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]  # Haar: the signs of QR are not random
 
 
-def _reconstructed(source: Decoders, target: Decoders, turns: np.ndarray) -> Decoders:
+def reconstructed(source: Decoders, target: Decoders, turns: np.ndarray) -> Decoders:
+    """Decoders of the target space as reconstructed from the source with rotations (fold, unit, unit)."""
     folds = zip(source.weights, target.weights, turns, strict=True)
     return target.turned(np.stack([procrustes_fit(a, b, rotation=turn).apply(a) for a, b, turn in folds]))
 

@@ -18,7 +18,7 @@ from ..material import Images
 from ..task import FEATURES, TASKS, Task
 from .decoders import PUBLISHED
 from .dynamics import contrast, cross_time, transfer_parts
-from .orthogonality import PENALTY, equal_dimension, input_spaces, orthogonality
+from .orthogonality import PENALTY, equal_dimension, input_spaces, orthogonality, standardised
 from .perturb import CONTROLS, perturb, recall_of
 from .relevance import Accuracies, cross_task, relevance
 from .rotations import Decoded, decoded, disparity, lifetime, ratio, swap_test, weighed
@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"ours": {}, "published": PUBLISHED}
 TABLES = ("decoding", "cross_task", "orthogonality", "dynamics", "rotations", "perturbation")
 DIMENSIONS = 40
 """principal components that rotations are fitted in"""
-DISTANCES = {"2": 2.0, "1": 1.0, "0": 0.0, "m1": -1.0, "m2": -2.0}
+DISTANCES = {"0": 0.0, "m2": -2.0}
 """how columns of the perturbation are called -> signed distance in SDs"""
 _SHUFFLES = 10
 _DIGITS = 3
@@ -64,8 +64,9 @@ def geometry_rows(trained: Trained, pictures: Images | None = None, *, trials: i
     """Everything that the tables tell of one network: table -> rows, all measured on the same trials.
 
     pictures: by default those of `analysis_images`; trials: of each task. A minute or two on one core.
-    Networks with attention have one setting, `ours`; rotations and shifts are of all nine tasks alone, shifts
-    of networks without attention.
+    Rotations, shifts and how long properties are held are of networks of all nine tasks alone. Of those with
+    attention there are decoding, index and rotations of all items, with decoders of ours; of those with
+    published stimuli index, dynamics and rotations of all items.
     """
     pictures = analysis_images(trained.config) if pictures is None else pictures
     tasks, lstm = diet(trained.config), trained.config.architecture == "lstm"
@@ -74,19 +75,21 @@ def geometry_rows(trained: Trained, pictures: Images | None = None, *, trials: i
     chance, natural = (record(trained, pictures, each, tasks, cells=lstm) for each in shown)
     case = _Case(trained, pictures, one, chance, natural, "ours")
     found: Rows = {name: [] for name in TABLES}
-    plain, whole = trained.config.attention == "none", tasks == TASKS
+    whole, rich = tasks == TASKS, trained.config.stimuli == "rich"
+    plain = trained.config.attention == "none"
+    usual = plain and rich
     for setting in SETTINGS if plain else ("ours",):
         own = case.with_setting(setting)
-        found["cross_task"] += _cross_task(own)
+        found["cross_task"] += _cross_task(own) if usual else ()
         found["orthogonality"] += _orthogonality(own)
-        encoded = _encoded(own)
+        encoded = _encoded(own) if rich else []
         for k, task in enumerate(tasks):
             about, held = own.about(task), decoded(own.chance, k, task.feature)
-            ages = _ages(own.chance, k) if setting == "ours" else {}
-            found["decoding"].append(about | encoded[k] | ages)
-            found["dynamics"].append(about | _dynamics(own, k, held))
+            ages = _ages(own.chance, k) if setting == "ours" and whole and usual else {}
+            found["decoding"] += [about | encoded[k] | ages] if rich else []
+            found["dynamics"] += [about | _dynamics(own, k, held)] if plain else []
             found["rotations"] += [about | row for row in _rotations(own, k, held)] if whole else []
-        found["perturbation"] += _perturbation(own) if whole and plain else []
+        found["perturbation"] += _perturbation(own) if whole and usual else []
     return {name: [_rounded(row) for row in rows] for name, rows in found.items()}
 
 
@@ -149,7 +152,7 @@ def _orthogonality(case: _Case) -> Iterator[Row]:
     spaces |= {task.name: case.once.states[k, :, 0] for k, task in enumerate(tasks)}
     options = {"shuffles": _SHUFFLES, "penalty": PENALTY}
     if case.setting == "published":  # units, and not the components, which must not all weigh the same
-        spaces = {name: _standardised(states) for name, states in spaces.items()}
+        spaces = {name: standardised(states) for name, states in spaces.items()}
         options["penalty"] = case.once.penalty
     spaces = equal_dimension(spaces)
     kept = lru_cache(lambda space, name: orthogonality(spaces[space], labels[name], **options))
@@ -159,11 +162,6 @@ def _orthogonality(case: _Case) -> Iterator[Row]:
             own = kept(space, task.feature)
             row |= {name: own.index, f"{name}_shuffled": float(own.shuffled.mean())}
         yield row | {"dimensions": spaces["cnn"].shape[1]}
-
-
-def _standardised(states: np.ndarray) -> np.ndarray:
-    deviation = states.std(axis=0, dtype=np.float64)
-    return states / np.where(deviation > 1e-9 * deviation.max(), deviation, 1)
 
 
 def _dynamics(case: _Case, task: int, held: Decoded) -> Row:
@@ -185,7 +183,8 @@ def _kept(recording: Recording, task: int, among: str) -> Accuracies:
 
 
 def _rotations(case: _Case, task: int, held: Decoded) -> Iterator[Row]:
-    """`Evidence` and its verdict, of all items (first 1); ours, also of those after the first comparison.
+    """`Evidence` and its verdict, of all items (first 1); ours, also of those after the first comparison
+    (not of networks with attention, or published stimuli).
 
     fitted: normalised accuracy of the spaces' own decoders, within the lifetime of items; random, shuffled:
     shares with null rotations; late_<kind>: shares after the lifetime; disparity: within it.
@@ -194,7 +193,9 @@ def _rotations(case: _Case, task: int, held: Decoded) -> Iterator[Row]:
     small = projected(case.chance.only(task), DIMENSIONS)
     rows = "all" if case.setting == "ours" else "own"
     unlike, needed = disparity(small, 0, asked.feature), lifetime(asked.lag, length)
-    for first in (1, asked.lag + 1) if rows == "all" else (1,):
+    kind = case.trained.config
+    apart = rows == "all" and kind.attention == "none" and kind.stimuli == "rich"
+    for first in (1, asked.lag + 1) if apart else (1,):
         swaps = swap_test(small, 0, asked.feature, rows=rows, first=first)
         whole, late = swaps["fitted"], np.arange(1, length + 1)[:, None] >= first
         found = weighed(swaps, held, asked.lag, first=first)

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 __all__ = [
     "across", "below_diagonal", "by_seed", "change", "encoded", "encoding", "farthest",
-    "gained", "largest", "least", "longer", "of", "same_as_h2", "shares_of", "side_by_side",
+    "gained", "largest", "least", "longer", "of", "over_networks", "same_as_h2", "shares_of", "side_by_side",
 ]  # fmt: skip
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from ...estimate import Estimate, mean
+from ...estimate import Estimate, mean, means
 from ..task import FEATURES
 from .decoders import normalised
 
@@ -155,3 +155,11 @@ def _last(found: Mapping[str, pd.Series], key) -> tuple[str, Estimate]:
         raise ValueError("no condition was given: there is no least certain one")
     name = max(own, key=lambda each: key(own[each]))
     return name, own[name]
+
+
+def over_networks(
+    rows: pd.DataFrame, by: Sequence[str], columns: Sequence[str], *, shares: Sequence[str] = ()
+) -> pd.DataFrame:
+    """`wm.estimate.means` by groups, a seed being one number: the mean of its rows in the group."""
+    own = rows.groupby([*by, "seed"], sort=False)[[*columns]].mean().reset_index()
+    return means(own, by, columns, shares=shares)
