@@ -160,6 +160,12 @@ def test_errors_removed_are_a_share_of_those_of_the_other(planted):
     assert behaviour.errors_removed(plain, plain, "trained") == pytest.approx([0] * 3)
 
 
+def test_near_the_ceiling_balanced_lures_tell_kinds_apart(planted):
+    one, other = {"architecture": "gru", "attention": "spatial"}, {"architecture": "gru"}
+    told = behaviour.at_ceiling(planted[0], one, other)
+    assert told == "near the ceiling, 0.943; balanced lures: +0.020 [+0.020, +0.020]"
+
+
 def test_matches_from_another_view_stand_beside_all(planted):
     table = behaviour.views(behaviour.of(planted[0]))
     assert table.loc[("gru", "trained"), "all matches"].startswith("0.9501 [")
@@ -285,6 +291,11 @@ def test_attention_at_the_object_or_spread_is_measured():
     assert np.isnan(wide["on_object"]).all() and wide["entropy"] == pytest.approx([np.log(49)] * 2)
 
 
+def test_features_at_the_object_are_so_many_times_as_large():
+    features = np.ones((2, 4, 3)) * np.array([[4, 1, 2, 3], [1, 1, 1, 1]])[..., None]
+    assert attention.size_at_object(features, np.array([0, 2])) == pytest.approx([2, 1])
+
+
 def test_where_a_network_looks_is_a_row_for_each_split_and_task():
     model = attentive()
     number = np.arange(16)
@@ -293,7 +304,8 @@ def test_where_a_network_looks_is_a_row_for_each_split_and_task():
     rows = [*attention.attention_rows(model, {"trained": images, "novel_angle": images})]
     assert len(rows) == 18 and [row["task"] for row in rows[:9]] == [task.name for task in TASKS]
     expected = attention.maps(model, images.features)[4][number, number % 4].mean()
-    assert rows[4]["on_object"] == pytest.approx(expected) and rows[4]["family"] == "attention_gru_mtmf"
+    assert rows[4]["on_object"] == pytest.approx(expected, abs=1e-4)
+    assert rows[4]["family"] == "attention_gru_mtmf"
     plain = nback.create_model("gru", features_channels=5)
     assert not [*attention.attention_rows(plain, {"trained": images})]
     model.record["diverged"] = True
@@ -330,7 +342,7 @@ def test_measures_of_diets_hold_errors_steps_and_attention(tmp_path, monkeypatch
     right = errors[[f"step_{k}" for k in range(1, 7)]].mean(axis=1)
     assert right.to_numpy() == pytest.approx(rows.all_steps.to_numpy(), abs=1e-3)
     assert {*looks.family} == {"attention_gru_mtmf"} and len(looks) == 6 * len(SPLITS) * 9
-    assert looks.entropy.between(0, np.log(4) + 1e-6).all()
+    assert looks.entropy.between(0, np.log(4) + 1e-4).all()
 
 
 # ---------------------------------------------------------------- panels

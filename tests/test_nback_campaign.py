@@ -12,6 +12,7 @@ import torch
 from wm import measured, nback, store
 from wm.nback import derived, variants
 from wm.nback.catalogue import POOLS
+from wm.nback.packing import unpacked
 from wm.nback.task import FEATURES, TASKS
 from wm.states import versions
 
@@ -312,6 +313,11 @@ def test_diets_are_trained_together_and_their_scores_and_curves_kept(data, own, 
     curves = store.read_table(data / "data_json/nback/diets_curves.csv")
     assert len(curves) == 12 and [*curves] == [
         "family", "seed", "step", *(f"val_{name}_acc" for name in nback.SPLITS)]  # fmt: skip
+    shown = curves.set_index("family").notna().groupby("family").all()
+    assert shown.loc["rnn_mtmf"].all() and shown.columns[shown.loc["gru_stmf_2"]].to_list() == [
+        "seed", "step", "val_trained_acc", "val_novel_angle_acc"]  # fmt: skip
+    kept = unpacked(store.read_table(data / "data_json/nback/diets.csv"))
+    assert len(kept) == len(table) and kept.balanced.sum() == pytest.approx(table.balanced.sum(), abs=1e-3)
     errors = store.read_table(data / "data_json/nback/diets_errors.csv")
     assert {*errors.family} == {"rnn_mtmf"} and len(errors) == 6 * 45
     assert {"no_action_as_match", "step_6"} <= {*errors}
@@ -366,15 +372,17 @@ def test_training_is_measured_for_each_variant_and_split(data, own, monkeypatch,
     with caplog.at_level(logging.INFO, logger="wm.nback"):
         table = variants.measure_training(["rnn", "gru"], material_of=material_of, changes=changes)
     assert sorted(message.split(" (")[0] for message in caplog.messages) == (
-        ["12 networks", *["2 networks"] * 4, "8 networks"])  # fmt: skip
+        ["12 networks", *["2 networks"] * 5, "8 networks"])  # fmt: skip
     own_rows = table[table.family == "gru_mtmf"]
-    assert [*own_rows.variant.unique()] == [*variants.VARIANTS] and len(own_rows) == 10 * 2 * 5
-    assert [*table.family.unique()] == ["rnn_mtmf", "gru_mtmf"] and len(table) == (10 + 4) * 2 * 5
+    assert [*own_rows.variant.unique()] == [*variants.VARIANTS] and len(own_rows) == 11 * 2 * 5
+    assert [*table.family.unique()] == ["rnn_mtmf", "gru_mtmf"] and len(table) == (11 + 4) * 2 * 5
     assert [*table.split[:5]] == [*nback.SPLITS]
     alone = nback.train_ensemble([settings(learning_rate=3e-3, updates=1)], ["1"], own)
     row = own_rows[(own_rows.variant == "rate_3e-3") & (own_rows.seed == "1")]
     expected = [alone.history[f"val_{split}_acc"][-1][0] for split in nback.SPLITS]
     assert [*row.validation] == pytest.approx(expected, abs=0.02)
+    apart = table[[*nback.FEATURES]].mean(axis=1)
+    assert np.abs(apart - table.validation).max() < 0.1, "other trials of the same images"
     kept = measured.read("nback", "training")
     assert len(kept) == len(table) and [*kept] == [*table]
     assert derived.MEASURES["training"] is variants.measure_training

@@ -48,7 +48,8 @@ def test_learning_is_drawn_by_split_with_bars_and_who_never_is_there(curves, ax)
 
 
 def test_what_categories_alone_give_is_a_line_for_each_set_of_objects(ax):
-    plots.draw_categories_alone(ax, (0.91, 0.94))
+    plots.draw_categories_alone(ax, {"validation": 0.91, "test": 0.94})
+    assert labels(ax) == ["no objects known, validation", "no objects known, test"]
     assert [line.get_ydata()[0] for line in ax.lines] == pytest.approx([2.91 / 3, 2.94 / 3])
 
 
@@ -62,6 +63,17 @@ def test_learning_of_diets_counts_networks_and_those_that_never_are_at_the_bar(c
     assert not other.collections, "a single network has no band"
     with pytest.raises(ValueError, match="no network in the table is of lstm, stsf"):
         plots.draw_learning_of_diets(ax, curves, "lstm")
+
+
+def test_models_of_one_diet_are_drawn_apart_and_share_no_interval(curves, ax):
+    other = curves[curves.family == "gru_stsf_2_location"].assign(family="gru_stsf_1_location")
+    other = other.assign(network=other.network.str.replace("_2_", "_1_"))
+    other["val_novel_angle_acc"] -= 0.1
+    plots.draw_learning_of_diets(ax, pd.concat([curves, other], ignore_index=True), "gru")
+    assert len(ax.collections) == 2, "one lag and all tasks are one family each"
+    last = sorted(line.get_ydata()[-1] for line in ax.lines if line.get_linewidth() == 0.4)
+    assert last == pytest.approx([0.81, 0.91])
+    assert "one task each (4, 3 never)" in labels(ax)
 
 
 def test_learning_of_attention_has_the_kinds_that_are_there(curves, ax):

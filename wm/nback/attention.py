@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["attention_rows", "maps", "measures"]
+__all__ = ["attention_rows", "maps", "measures", "size_at_object"]
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -47,6 +47,17 @@ def measures(weights: np.ndarray, locations: np.ndarray) -> dict[str, np.ndarray
     return {"on_object": np.full(weights.shape[:-2], np.nan)} | found
 
 
+def size_at_object(features: np.ndarray, locations: np.ndarray) -> np.ndarray:
+    """How many times as large features are at the quadrant of the object as at the others, (image,).
+
+    features (image, 4, channel), of which the norm is taken, over the other quadrants its mean; locations
+    (image,): as of `measures`.
+    """
+    sizes = np.linalg.norm(np.asarray(features, dtype=np.float64), axis=-1)
+    own = sizes[np.arange(len(sizes)), locations]
+    return own * (sizes.shape[1] - 1) / (sizes.sum(axis=1) - own)
+
+
 def attention_rows(trained: Trained, sets: Mapping[str, Images]) -> Iterator[dict[str, Any]]:
     """A row for each set of images and task: `measures`; none without spatial attention or if diverged."""
     if trained.config.attention != "spatial" or trained.record.get("diverged"):
@@ -55,5 +66,5 @@ def attention_rows(trained: Trained, sets: Mapping[str, Images]) -> Iterator[dic
     for split, images in sets.items():
         found = measures(maps(trained, images.features), images.labels["location"])
         for place, task in enumerate(diet(trained.config)):
-            values = {name: float(value[place]) for name, value in found.items()}
+            values = {name: round(float(value[place]), 4) for name, value in found.items()}
             yield about | {"split": split, "task": task.name} | values

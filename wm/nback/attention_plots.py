@@ -42,7 +42,7 @@ def draw_gain(ax: Axes, rows: pd.DataFrame, splits: Sequence[str] = SPLITS) -> N
         draw_marks(ax, split, found)
     name_groups(ax, [ATTENTION_LOOKS[kind][0] for kind in kinds])
     ax.axhspan(*EXPECTED_GAIN, color="#ECECEC", lw=0, zorder=0)
-    line_label(ax, EXPECTED_GAIN[0], "expected", x=0.98)
+    line_label(ax, EXPECTED_GAIN[0], "expected", x=0.32)
     ax.axhline(0, color="black", lw=0.6)
 
 

@@ -11,12 +11,13 @@ seed where a diet needs several networks. What was published is compared with na
 from __future__ import annotations
 
 __all__ = [
-    "BARS", "DIETS", "REMAKE", "advantage", "below", "by_seed", "by_step", "confusion", "curves",
-    "errors_removed", "first_at", "gap", "kind_of", "least_certain", "lost", "of", "parameters", "scores",
-    "shortcuts", "sooner", "spread_apart", "summary", "to_bars", "updates_to", "views",
+    "BARS", "DIETS", "REMAKE", "advantage", "at_ceiling", "below", "by_seed", "by_step", "confusion",
+    "curves", "errors_removed", "first_at", "gap", "kind_of", "least_certain", "lost", "of", "parameters",
+    "scores", "shortcuts", "sooner", "spread_apart", "summary", "to_bars", "updates_to", "views",
 ]  # fmt: skip
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from .balance import shortcut_levels
 from .catalogue import ARCHITECTURES, SPLITS
 from .families import NBackConfig, config
 from .network import layout
+from .packing import unpacked
 from .stimuli import StimulusSet
 from .task import FEATURES, TASKS
 
@@ -55,11 +57,13 @@ def kind_of(config: NBackConfig) -> dict[str, str]:
 def scores(name: str = "diets") -> pd.DataFrame:
     """Scores of all networks, or those of another table with families and tasks, such as diets_errors.
 
-    To the columns of the table are added those of `curves`, feature and lag. lures: of the trials, natural
-    where the table has no such column. other_view: balanced accuracy of the matches that do not show the
-    same object from the same view. Raises `wm.store.DamagedFile`, which says how the table is measured.
+    Tasks that are side by side (`wm.nback.packing`) get a row each. To the columns of the table are added
+    those of `curves`, feature and lag. lures: of the trials, natural where the table has no such column.
+    other_view: balanced accuracy of the matches that do not show the same object from the same view. Raises
+    `wm.store.DamagedFile`, which says how the table is measured.
     """
-    rows = _about(measured.read("nback", name, "diets"))
+    table = measured.read("nback", name, "diets")
+    rows = _about(table if "task" in table else unpacked(table))
     tasks = rows.task.map(_TASKS)
     found = rows.assign(feature=[each.feature for each in tasks], lag=[each.lag for each in tasks])
     if "match_other_view" in found:
@@ -126,6 +130,19 @@ def gap(rows: pd.DataFrame, upper: str, lower: str, column: str = "balanced") ->
 def advantage(rows: pd.DataFrame, other: pd.DataFrame, split: str, column: str = "balanced") -> np.ndarray:
     """How much higher the scores of `rows` are than those of `other`, seeds that both have, (seed,)."""
     return (by_seed(rows, split, column) - by_seed(other, split, column)).dropna().to_numpy()
+
+
+def at_ceiling(
+    rows: pd.DataFrame, one: Mapping[str, str], other: Mapping[str, str], split: str = "novel_angle"
+) -> str:  # fmt: skip
+    """Of two kinds of network that natural lures hardly tell apart, as text: the score of `other` with these,
+    and how much higher that of `one` is with balanced ones, mean with 95 % t-interval.
+
+    one, other: options of `of`.
+    """
+    gain = mean(advantage(*(of(rows, **kind, lures="balanced") for kind in (one, other)), split))
+    told = f"{gain.ours:+.3f} [{gain.interval95[0]:+.3f}, {gain.interval95[1]:+.3f}]"
+    return f"near the ceiling, {by_seed(of(rows, **other), split).mean():.3f}; balanced lures: {told}"
 
 
 def errors_removed(

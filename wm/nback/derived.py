@@ -3,10 +3,12 @@
 `wm states nback diets` trains networks of every family and keeps their scores and learning curves, but not
 their weights::
 
-    data_json/nback/diets.csv          a row for each network, lures and split of the test images, and task
+    data_json/nback/diets.csv          a row for each network and split of the test images, all tasks side by
+                                       side, with natural and balanced lures (`wm.nback.packing`)
     data_json/nback/diets_errors.csv   what is taken for what, and when, with natural lures: networks of all
                                        nine tasks on many objects, without attention
-    data_json/nback/diets_curves.csv   a row for each network and recorded step: validation by split
+    data_json/nback/diets_curves.csv   a row for each network and recorded step: validation by split, of
+                                       networks of fewer tasks where there is a published bar alone
     data_json/nback/diets_attention.csv    where networks with spatial attention look, by split and task
 
 `wm states nback training` is in `wm.nback.variants`: what of the settings makes networks learn; `wm states
@@ -29,6 +31,7 @@ import pandas as pd
 from .. import measured, store
 from ..campaign import four_digits, own_history
 from .attention import attention_rows
+from .behaviour import BARS
 from .campaign import Campaign, ensembles
 from .catalogue import ARCHITECTURES, SPLITS
 from .evaluate import balanced
@@ -38,6 +41,7 @@ from .geometry.measures import measure_geometry
 from .hidden import measure_hidden
 from .library import Trained, to_network
 from .material import Material, material
+from .packing import packed
 from .task import RESPONSES, TASKS
 from .variants import measure_training
 from .visual import measure_embedding
@@ -145,7 +149,7 @@ def measure_diets(
             each(done, own)
     tables = {"diets": rows, "diets_curves": curves, "diets_errors": errors, "diets_attention": looks}
     tables = {name: pd.DataFrame(found) for name, found in tables.items() if found}
-    run.save(tables)
+    run.save(tables | {"diets": packed(tables["diets"])})
     return tables["diets"]
 
 
@@ -158,12 +162,16 @@ def _save_shipped(done: Campaign) -> None:
 
 
 def _curves(done: Campaign) -> Iterator[dict[str, Any]]:
-    names = [f"val_{name}_acc" for name in SPLITS if f"val_{name}_acc" in done.history]
     for k, each in enumerate(done.networks):
         about = {"family": each.config.family, "seed": each.seed}
+        kept = SPLITS if diet(each.config) == TASKS else BARS
+        curves = {split: done.history.get(f"val_{split}_acc") for split in SPLITS}
         for place, step in enumerate(done.history["step"]):
             if step % CURVE_EVERY == 0 or step == done.history["step"][-1]:
-                values = {name: four_digits(done.history[name][place][k]) for name in names}
+                values = {
+                    f"val_{split}_acc": four_digits(own[place][k]) if own and split in kept else np.nan
+                    for split, own in curves.items()
+                }
                 yield about | {"step": step} | values
 
 

@@ -8,7 +8,7 @@ __all__ = [
     "learned", "training_table",
 ]  # fmt: skip
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,7 @@ def draw_embedding(ax: Axes, rows: pd.DataFrame, feature: str, classes: int) -> 
         for place, split in enumerate(splits):
             values = rows.accuracy[(rows.split == split) & (rows.pool == pool)].to_numpy()
             dots = place + shift + 0.06 + sideways(len(values), 0.16)
-            ax.plot(dots, values, ".", ms=1.8, color=colour, alpha=0.45, mew=0, clip_on=False)
+            ax.plot(dots, values, ".", ms=5, color=colour, alpha=0.45, mew=0, clip_on=False)
             low, high = np.clip(mean_interval(values), 0, 1)
             reach = [[values.mean() - low], [high - values.mean()]]
             look = {"color": colour, "ms": 3.5, "capsize": 1.5, "zorder": 3, "clip_on": False}
@@ -125,20 +125,23 @@ def draw_learning(ax: Axes, rows: pd.DataFrame) -> None:
     _levels(ax)
 
 
-def draw_categories_alone(ax: Axes, levels: Sequence[float], split: str = "novel_identity") -> None:
+def draw_categories_alone(ax: Axes, levels: Mapping[str, float], split: str = "novel_identity") -> None:
     """What who knows places and categories has in the mean over all nine tasks, below `draw_learning`.
 
-    levels: of identity tasks (`wm.nback.behaviour.shortcuts`); the first dashed, the others dotted.
+    levels: set of objects -> that of identity tasks (`wm.nback.behaviour.shortcuts`); the first dashed, the
+    others dotted.
     """
-    for k, level in enumerate(levels):
-        look = {"color": SPLIT_LOOKS[split][1], "ls": (0, (1, 1)) if k else "--", "zorder": 0.7}
+    for k, (name, level) in enumerate(levels.items()):
+        look = {"label": f"no objects known, {name}"}
+        look |= {"color": SPLIT_LOOKS[split][1], "ls": (0, (1, 1)) if k else "--", "zorder": 0.7}
         ax.axhline((2 + level) / 3, lw=0.8, **look)
 
 
 def draw_learning_of_diets(ax: Axes, rows: pd.DataFrame, architecture: str) -> None:
-    """The same on novel angles, by what is trained: mean over networks, 95 % t-interval.
+    """The same on novel angles, by what is trained: mean over networks.
 
-    Of diets with fewer tasks there are several families (each lag, each task), whose networks count alike.
+    Of diets with fewer tasks there are several families (each lag, each task): the mean of each is thin, and
+    there is no interval, as they differ. Of one family alone: 95 % t-interval.
     """
     kinds = {name: of(rows, architecture, name) for name in DIETS}
     _draw_kinds(ax, "trained on", [(DIETS[name], _DIET_COLORS[name], own) for name, own in kinds.items()])
@@ -159,10 +162,16 @@ def _draw_kinds(
         steps, curves = _curves(rows, split)
         never = _draw_never(ax, rows, split, colour)
         told = f"{label} ({len(curves)}, {never} never)" if never else f"{label} ({len(curves)})"
-        band(ax, steps, curves, color=colour, label=told, within=(0, 1), lw=1.2)
+        if rows.family.nunique() == 1:
+            band(ax, steps, curves, color=colour, label=told, within=(0, 1), lw=1.2)
+            continue
+        for _, own in rows.groupby("family"):
+            its_steps, each = _curves(own, split)
+            ax.plot(its_steps, each.mean(axis=0), color=colour, lw=0.4, alpha=0.8)
+        ax.plot(steps, curves.mean(axis=0), color=colour, label=told, lw=1.4)
     _draw_bar(ax, split)
     _levels(ax)
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.13), title=title)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.26), title=title, borderaxespad=0, alignment="left")
 
 
 def _curves(rows: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -191,7 +200,7 @@ def _draw_bar(ax: Axes, split: str) -> None:
 
 def _levels(ax: Axes) -> None:
     ax.axhline(0.5, **CHANCE)
-    line_label(ax, 0.5, "constant answer")
+    line_label(ax, 0.5, "constant answer", x=0.88)  # beside crosses
     ax.set(ylim=(0.45, 1.01), xlabel="updates")
     ax.set_xlim(left=0)
 

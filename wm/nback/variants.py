@@ -19,13 +19,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from .. import measured
 from .behaviour import BARS, first_at
 from .campaign import Campaign, ensembles
 from .catalogue import ARCHITECTURES, POOLS, SPLITS
+from .evaluate import evaluated
 from .families import FAMILIES, NBackConfig, config, family_name
-from .material import Material, material
+from .material import Images, Material, material
+from .task import FEATURES, TASKS
 
 SEEDS = tuple(map(str, range(6)))
 """of each variant"""
@@ -51,6 +54,7 @@ VARIANTS = {
     "all_steps": Variant("all steps count alike", {"no_action_weight": 1.0}),
     "no_decay": Variant("learning rate never falls", {"decay": 0.0}),
     "gap": Variant("mean over the whole map", {"pool": "gap"}),
+    "gap_gates": Variant("mean over the whole map, gates by task", {"pool": "gap", "attention": "task_only"}),
     "rate_3e-5_long": Variant("rate 3e-5, ten times the updates", {"learning_rate": 3e-5}, 10),
     "remake": Variant("as the re-make", {**_REMAKE, "pool": "gap"}, 21.1),
     "remake_grid2": Variant("as the re-make, four quadrants", _REMAKE, 21.1),
@@ -84,8 +88,10 @@ def measure_training(
     """Train six networks of these families with each of their variants (`variants_of`); save the rows.
 
     families: by default rnn_mtmf, gru_mtmf, lstm_mtmf. Columns: family, variant, setting (in words), seed,
-    split; validation, its score at the end, balanced accuracy, mean over tasks; reached, the updates after
-    which it first was at the bar of the split (`wm.nback.behaviour.BARS`), NaN if never, or without a bar.
+    split; validation, its score at the end, balanced accuracy, mean over tasks; location, identity, category,
+    the same of the tasks of one feature, of weights in float16 and of other trials; reached, the updates
+    after which it first was at the bar of the split (`wm.nback.behaviour.BARS`), NaN if never, or without a
+    bar.
     Only validation is asked: settings are chosen by it. material_of, tf32, changes: as of
     `wm.nback.derived.measure_diets`. ValueError for an unknown family.
     """
@@ -97,21 +103,35 @@ def measure_training(
         own = {varied(config(family, **(changes or {})), name): name for name in variants_of(family)}
         pairs = [(each, seed) for each in own for seed in SEEDS]
         found = []
-        for done, _ in ensembles(pairs, material_of, device=device, tf32=tf32, trials=1):  # no test is read
-            found += _rows(done, [own[each.config] for each in done.networks])
+        for done, images in ensembles(pairs, material_of, device=device, tf32=tf32, trials=1):  # no test
+            apart = _by_feature(done, images.validation, device)
+            found += _rows(done, [own[each.config] for each in done.networks], apart)
         rows += sorted(found, key=lambda row: [*VARIANTS].index(row["variant"]))
     table = pd.DataFrame(rows)
     run.save({"training": table})
     return table
 
 
-def _rows(done: Campaign, variants: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row for each network, of these variants, and split."""
+def _by_feature(done: Campaign, images: Mapping[str, Images], device: str) -> dict[str, np.ndarray]:
+    """Split -> balanced accuracy of its images, mean over the tasks of each feature, (network, feature)."""
+    each = [network.weights for network in done.networks]
+    weights = {name: torch.cat([own[name] for own in each]).to(device) for name in each[0]}
+    found = evaluated([network.config for network in done.networks], weights, images)
+    own = [[task.place for task in TASKS if task.feature == feature] for feature in FEATURES]
+    means = np.stack([found.balanced[..., places].mean(axis=-1) for places in own], axis=-1)
+    return dict(zip(found.splits, means.swapaxes(0, 1), strict=True))
+
+
+def _rows(
+    done: Campaign, variants: Sequence[str], apart: Mapping[str, np.ndarray]
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """A row for each network, of these variants, and split; apart: `_by_feature`."""
     steps = np.array(done.history["step"])
     for k, (each, variant) in enumerate(zip(done.networks, variants, strict=True)):
         about = {"family": each.config.family, "variant": variant, "setting": VARIANTS[variant].setting}
         for split in [split for split in SPLITS if f"val_{split}_acc" in done.history]:
             values = np.array(done.history[f"val_{split}_acc"])[:, k]
             reached = first_at(steps, values, BARS.get(split, np.inf))
-            scores = {"validation": values[-1], "reached": reached if np.isfinite(reached) else np.nan}
+            scores = {"validation": values[-1], **dict(zip(FEATURES, apart[split][k], strict=True))}
+            scores |= {"reached": reached if np.isfinite(reached) else np.nan}
             yield about | {"seed": each.seed, "split": split} | scores
