@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from wm.estimate import difference
 from wm.plastic import families, measures
 from wm.plastic.campaign import Campaign
 from wm.plastic.experiments import SEEDS, scored_at
 from wm.plastic.fewshot import accuracy, accuracy_plots
+from wm.plastic.fewshot.pools import pool
 from wm.plastic.fewshot.protocol import BUDGET, NEAREST
 from wm.plastic.library import Trained
 
@@ -17,7 +19,7 @@ LEAD = {"none": 0.0, "hebbian": 0.02, "gradient": -0.01}
 END = 4000
 
 
-def planted(config, seed, updates):
+def scored(config, seed, updates):
     """Sound: Hebbian leads in all blocks, by more with more ways. As published: at first, then gradient."""
     score = 0.6 + 0.03 * int(seed)
     if config.preset == "published":
@@ -35,11 +37,11 @@ def trainer(group, device):
     for cell in group:
         for seed in SEEDS:
             lost = cell.config.body == "lstm" and cell.config.rule == "gradient" and seed == "5"
-            scores = {} if lost else planted(cell.config, seed, cell.config.updates)
+            scores = {} if lost else scored(cell.config, seed, cell.config.updates)
             networks.append(Trained("planted", seed, cell.config, {}, {"scores": scores}))
             for at in scored_at(cell.config):
                 if at < cell.config.updates:
-                    early.setdefault(at, []).append(planted(cell.config, seed, at))
+                    early.setdefault(at, []).append(scored(cell.config, seed, at))
     ramp = np.array([step / step[-1] + int(each.seed) for each in networks])
     curves = dict.fromkeys(measures.METRICS, ramp) | {"diverged": 0 * ramp, "step": step}
     return Campaign(networks, {}, curves, early, [{}] * len(networks))
@@ -136,6 +138,33 @@ def test_heads_are_compared_with_prototypes_of_their_own_numbers(rows):
     assert not set(found.method) & {*accuracy.FEATURES.values()}
 
 
+def test_what_heads_and_prototypes_reach_on_classes_of_training(rows, images):
+    found = accuracy.against_prototypes(rows)
+    np.testing.assert_allclose(accuracy.known_classes(found, measures.curves("images")), 3.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [200, 20, 10])
+def test_prototypes_of_training_are_of_its_classes(planted, monkeypatch, classes):
+    monkeypatch.setattr(accuracy, "KINDS", ((5, 1), (5, 5)))
+    found = accuracy.prototypes_of_training("emoji", "random", classes, episodes=50)
+    assert [*found.columns] == ["dataset", "split", "ways", "shots", "accuracy"]
+    assert (found.accuracy > 0.9).all() and [*found.shots] == [1, 5]
+    known = pool("emoji", "random", "train", "prototypes")
+    noise = np.random.default_rng(0).standard_normal(known.vectors.shape)
+    monkeypatch.setattr(accuracy.prototypes, "features", lambda vectors, *_: noise[: len(vectors)])
+    blind = accuracy.prototypes_of_training("emoji", "random", classes, episodes=400)
+    np.testing.assert_allclose(blind.accuracy, 0.2, atol=0.1)
+
+
+def test_the_detectable_difference_is_found_in_eight_of_ten_cases():
+    generator = np.random.default_rng(0)
+    draws = generator.standard_normal((4000, 6))
+    wide = [accuracy.detectable(difference(own, np.zeros(6))) for own in draws[:400]]
+    least = np.sqrt(np.mean(np.square(wide)))  # as standard deviations are averaged
+    found = [stats.ttest_1samp(own + least, 0, alternative="greater").pvalue < 0.05 for own in draws]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.06)
+
+
 def test_differences_are_paired_by_seed(images):
     found = accuracy.contrasts(images)
     assert len(found) == 2 * 2 * 3 * 3
@@ -224,7 +253,8 @@ def test_panels_of_stages_draw_gaps_and_rates(published, closed):
     _, axes = plt.subplots(1, 3)
     sets = {name: accuracy.stages(published, name) for name in ("emoji", "kanji")}
     accuracy_plots.draw_stages(axes[0], sets["emoji"], "emoji")
-    np.testing.assert_allclose(axes[0].lines[1].get_ydata(), 0.675, atol=1e-5)
+    middle = next(line for line in axes[0].lines if line.get_marker() == "s")
+    np.testing.assert_allclose(middle.get_ydata(), 0.675, atol=1e-5)
     accuracy_plots.draw_gap(axes[1], sets)
     gaps = np.asarray(axes[1].containers[0].lines[0].get_ydata(), dtype=float)
     np.testing.assert_allclose(gaps[[0, -1]], [0.03, -0.06], atol=1e-5)

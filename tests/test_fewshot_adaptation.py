@@ -1,5 +1,7 @@
 """What networks do within an episode of drawings: planted networks that hold labels in one known place."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -60,6 +62,25 @@ def in_units(rule="hebbian", seed="0"):
     units[:WAYS, 12 : 12 + WAYS] = torch.eye(WAYS)
     weights["head.weight"][0, :WAYS, :WAYS] = torch.eye(WAYS)
     return Trained("planted", seed, settings, weights, {"scores": {"score": 0.2}})
+
+
+def in_fast_weights_of_a_transformer(seed="0"):
+    """Attention says nothing: its first plastic layer writes label times drawing, and reads by likeness.
+
+    Of 60 units, 40 are drawings, 5 labels, 5 what is read; 10 are silent.
+    """
+    settings = config("emoji_hebbian", queries=5, auxiliary=0, width=60)
+    weights = {name: 0 * each for name, each in untrained(settings, seed).weights.items()}
+    for name in ("blocks.0.norm2", "blocks.1.norm2", "norm"):
+        weights[f"{name}.weight"] += 1
+    weights["input.weight"][0, :40, :40] = torch.eye(40)
+    weights["input.weight"][0, 40:45, 256:261] = torch.eye(WAYS)
+    weights["blocks.0.first.weight"][0, :WAYS, 40:45] = torch.eye(WAYS)
+    weights["blocks.0.first.rows"][0, :WAYS] = 1
+    weights["blocks.0.first.columns"][0, :40] = 1
+    weights["blocks.0.second.weight"][0, 45:50, :WAYS] = torch.eye(WAYS)
+    weights["head.weight"][0, :WAYS, 45:50] = torch.eye(WAYS)
+    return Trained("planted", seed, settings, weights, {"scores": {"score": 1.0}})
 
 
 def labels_of(trained):
@@ -137,6 +158,18 @@ def test_answers_follow_what_carries_them():
     assert units["the rest"] == pytest.approx(((queries == (last + 1) % WAYS).mean(), own))
 
 
+def test_fast_weights_of_a_transformer_are_found_where_attention_says_nothing():
+    trained = in_fast_weights_of_a_transformer()
+    found = adaptation.swapped(trained, TRIALS)
+    assert found == {"nothing": (1, 0), "fast weights": (0, 1), "the rest": (1, 0), "both": (0, 1)}
+    erased = inside.recalled(trained, inside.Edit("erase", WAYS), trials=TRIALS).mean()
+    never = inside.recalled(inside.without_plasticity(trained), trials=TRIALS).mean()
+    assert max(erased, never) < 0.4
+    own = adaptation.decoded(trained, 64)
+    assert own["own"] > 0.95 and own["unrelated"] < 0.4
+    assert adaptation.read_scores(trained, TRIALS)["largest"] == 1
+
+
 def test_relabelled_episodes_differ_in_labels_alone():
     settings = config("emoji_none", queries=5)
     inputs, _ = episodes_of(settings, 4)
@@ -166,6 +199,20 @@ def test_reads_are_of_the_own_class_where_keys_are_drawings():
     wrong = adaptation.class_reads(watched, inputs, (targets + 1) % WAYS)
     np.testing.assert_allclose(wrong[..., -1], by_class[..., 0])
     np.testing.assert_allclose(reads.item_reads(watched, 3).sum(axis=-1), 1, atol=1e-5)
+
+
+def test_rates_that_follow_the_drawing_are_alike_within_a_class():
+    trained = in_fast_weights()
+    weights = {name: each.clone() for name, each in trained.weights.items()}
+    weights["input.weight"][0, 5, :40] = torch.linspace(0, 4, 40)  # a class has its own rate
+    weights["recurrent.weight"][0, 5, 5] = 1
+    weights["head.weight"][0, WAYS, 5] = 1
+    inputs, targets = episodes_of(trained.config, 64)
+    watched = inside.watch(replace(trained, weights=weights), inputs)
+    found = adaptation.rate_follows_class(watched, inputs, targets)
+    assert found["own"] > 0.9 and abs(found["other"]) < 0.5
+    turned = adaptation.rate_follows_class(watched, inputs, (targets - 1) % WAYS)
+    assert turned["other"] == pytest.approx(found["own"])
 
 
 def test_networks_that_cannot_be_stopped_are_refused():
@@ -267,14 +314,15 @@ def test_reads_have_boxes_at_the_own_class(ax):
 
 def test_rates_are_those_of_the_cell(ax):
     values = np.zeros((2, 6, len(BY_TIME), 12))
-    values[1, :, BY_TIME.index("rate"), :10] = np.arange(10)
-    names = [f"emoji_{rule}" for rule in WRITING_RULES]
+    values[1, :, BY_TIME.index("rate"), :10] = 2.0 ** np.arange(10) * np.array([1, 1, 1, 4, 4, 4])[:, None]
+    names = [f"rnn_emoji_{rule}" for rule in WRITING_RULES]
     curves = Curves(
         dict.fromkeys(names, values), dict.fromkeys(names, ["other", adapted.CELL]), list(BY_TIME), {}
     )
-    adaptation_plots.draw_in_time(ax, curves, "emoji", "rate")
-    for line in ax.lines:
-        np.testing.assert_allclose(line.get_ydata(), np.arange(10))
+    adaptation_plots.draw_in_time(ax, curves, "emoji", "rate", "rnn")
+    for line in ax.lines:  # geometric means
+        np.testing.assert_allclose(line.get_ydata(), 2 * 2.0 ** np.arange(10))
+    assert len(ax.lines) == 2 and ax.get_yscale() == "log"
 
 
 def test_pictures_are_those_of_the_test_episodes(monkeypatch):

@@ -1,11 +1,12 @@
 """The experiments of the figures: which networks are trained, and with which budget.
 
 Budgets: 3000 updates of 64 sequences (sweeps and ablations: 2000; recurrent networks: 5000, but 2500 of
-copying, whose sequences are the longest), 10 000 single sequences for networks that are trained as published,
-and 4000 single episodes of drawings. They were fixed before any result was looked at, except that recurrent
-networks were to copy for 5000 updates, too: that was halved for the sake of its cost, when only those of the
-RNN without plasticity had been trained (and were trained anew). Seeds are paired: network k of every cell has
-the seed k, so the same first weights where shapes agree, and the same sequences.
+copying, whose sequences are the longest, and 3000 of drawings), 10 000 single sequences for networks that
+are trained as published, and 4000 single episodes of drawings. They were fixed before any result was
+looked at, except that recurrent networks were to copy for 5000 updates, too: that was halved for the sake
+of its cost, when only those of the RNN without plasticity had been trained (and were trained anew). Seeds
+are paired: network k of every cell has the seed k, so the same first weights where shapes agree, and the
+same sequences.
 """
 
 from __future__ import annotations

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 __all__ = [
     "CONTRASTS", "FEATURES", "HEADS", "KINDS", "against_prototypes", "blocks", "by_rule", "collected",
-    "compared", "contrasts", "flip", "kind_name", "ranking", "stages", "summed", "training",
+    "compared", "contrasts", "detectable", "flip", "kind_name", "known_classes", "prototypes_of_training",
+    "ranking", "stages", "summed", "training",
 ]  # fmt: skip
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from ...estimate import Estimate, difference, mean_interval, weakest
+from ...train import numpy_generator
 from ..catalogue import PAPER_RULES, RECURRENT
 from ..evaluate import TEST_TRIALS
 from ..measures import Curves
 from ..mechanism import series
 from ..performance import SAID, architecture, lead
+from . import prototypes
 from .catalogue import TITLES
+from .pools import pool
 from .protocol import NEAREST, counted
+from .task import Classification
 
 KINDS = ((5, 1), (5, 5), (20, 1))
 """ways and shots"""
@@ -126,6 +133,47 @@ def against_prototypes(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def known_classes(found: pd.DataFrame, curves: Curves) -> list[float]:
+    """Accuracy at the end of training, on classes of training, of each head of `against_prototypes`.
+
+    Means over networks of the last bin of `curves`, those of `images`.
+    """
+    pairs, scores = {title: pair for pair, title in HEADS.items()}, []
+    for row in found.itertuples():
+        body, rule = pairs[row.method]
+        start = "" if body == "transformer" else f"{body}_"
+        name = f"{start}{row.dataset}" + ("" if body == "linear_attention" else f"_{rule}")
+        own = series(curves, name, "score", f"{row.split} {kind_name(row.ways, row.shots)}")
+        scores.append(float(own[:, -1].mean()))
+    return scores
+
+
+def prototypes_of_training(
+    dataset: str, split: str, classes: int = 200, *, episodes: int = 1000
+) -> pd.DataFrame:
+    """Nearest prototypes of the shipped Conv-4 on classes that it was trained on, a row for each of `KINDS`.
+
+    Columns: dataset, split, ways, shots, accuracy. classes: about so many, evenly from all of training.
+    """
+    whole = pool(dataset, split, "train", "none")
+    some = slice(None, None, max(len(whole.drawings) // classes, 1))
+    rows = whole.drawings[some]
+    used = np.unique(rows[rows >= 0])
+    vectors = prototypes.features(whole.vectors[used], dataset, split)
+    places = np.where(rows >= 0, np.searchsorted(used, rows), -1)
+    own, found = replace(whole, vectors=vectors, drawings=places, designs=whole.designs[some]), []
+    for ways, shots in KINDS:
+        task, generator = Classification(dataset, split, ways, shots, ways), numpy_generator("seen", "images")
+        asked = generator.integers(ways, size=(episodes, ways))
+        shown, queries = own.draw(asked, ways, shots, generator)
+        labels = np.broadcast_to(np.repeat(np.arange(ways), shots), (episodes, task.support))
+        drawings = np.concatenate([shown.reshape(labels.shape), queries], axis=1)
+        right = prototypes.accuracy(task, vectors, drawings, np.concatenate([labels, asked], axis=1))
+        about = {"dataset": dataset, "split": split, "ways": ways, "shots": shots}
+        found.append(about | {"accuracy": right.mean()})
+    return pd.DataFrame(found)
+
+
 # ---------------------------------------------------------------- rules
 
 
@@ -208,7 +256,16 @@ def flip(early: Mapping[str, ArrayLike], late: Mapping[str, ArrayLike]) -> Estim
     flipped (an intersection-union test). Groups: rule -> (network,).
     """
     before = difference(early["hebbian"], early["gradient"], paired=True)
-    return weakest([before, difference(late["gradient"], late["hebbian"], paired=True)])
+    return weakest([before, difference(late["gradient"], late["hebbian"], paired=True)], together=True)
+
+
+def detectable(gap: Estimate, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The difference that so many networks, spread as in `gap`, find in 80 % of cases.
+
+    By one one-sided t-test at alpha, without correction: (t_{1-alpha} + t_power) standard errors, about.
+    """
+    error = (gap.interval90[1] - gap.ours) / stats.t.ppf(0.95, gap.df)
+    return float(error * (stats.t.ppf(1 - alpha, gap.df) + stats.t.ppf(power, gap.df)))
 
 
 def ranking(groups: Mapping[str, ArrayLike]) -> str:

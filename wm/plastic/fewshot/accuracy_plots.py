@@ -65,7 +65,7 @@ def draw_methods(ax: Axes, rows: pd.DataFrame, order: Sequence[str], *, named: b
         for row in rows[rows.split == split].itertuples():
             place, look = order.index(row.method) + shift, _look(row.body, row.rule)
             look |= {"mfc": look["color"] if split == "random" else "white", "mew": 0.8, "zorder": 4}
-            ax.plot(row.mean, place, **look)
+            ax.plot(row.mean, place, clip_on=False, **look)  # whole at 1, too
             for low, high, width in (
                 (row.mean - row.reach, row.mean + row.reach, 0.6),
                 (row.low, row.high, 1.6),
@@ -136,23 +136,26 @@ def draw_training(
 ) -> None:
     """Accuracy in training episodes by update: mean and 95 % t-interval, every network thin.
 
-    groups: rule -> updates (bin,), scores (network, bin).
+    groups: rule -> updates (bin,), scores (network, bin). The first is the widest line, so that those behind
+    each other are seen.
     """
-    for rule, (updates, scores) in groups.items():
+    for place, (rule, (updates, scores)) in enumerate(groups.items()):
         ax.plot(updates, scores.T, color=COLORS[rule], lw=0.3, alpha=0.4)
-        band(ax, updates, scores, color=COLORS[rule], lw=1, within=(0, 1))
-    _chance(ax, chance)
+        band(ax, updates, scores, color=COLORS[rule], lw=0.8 * (len(groups) - place), within=(0, 1))
+    ax.axhline(chance, **CHANCE)
+    line_label(ax, chance - 0.08, "chance")  # below: curves begin on it
     ax.set(ylim=(0, 1), xlabel="updates", ylabel="accuracy")
 
 
 def draw_stages(ax: Axes, groups: Mapping[str, pd.DataFrame], dataset: str, *, chance: float = 0.2) -> None:
-    """Accuracy of networks as published by episodes seen: mean, 95 % t-interval; dotted: `BUDGET`.
+    """Accuracy of networks as published by episodes seen: mean, 95 % t-interval, every network thin.
 
-    groups: `accuracy.stages`.
+    groups: `accuracy.stages`. Dotted: `BUDGET`.
     """
     _budgets(ax, [dataset])
     for rule, own in groups.items():
         look = {"marker": MARKERS[rule], "ms": 2.5, "lw": 1, "zorder": 3}
+        ax.plot(own.columns, own.to_numpy().T, color=COLORS[rule], lw=0.3, alpha=0.6)
         band(ax, own.columns, own.to_numpy(), color=COLORS[rule], within=(0, 1), **look)
     _chance(ax, chance)
     ax.set(xscale="log", xlabel="episodes seen", ylabel="accuracy")

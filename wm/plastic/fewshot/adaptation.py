@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __all__ = [
     "SWAPS", "Asked", "ByItems", "Held", "asked", "by_items", "ceiling", "class_reads", "decoded", "held",
-    "pictures", "read_scores", "relabelled", "swapped",
+    "pictures", "rate_follows_class", "read_scores", "relabelled", "swapped",
 ]  # fmt: skip
 
 from collections.abc import Sequence
@@ -236,6 +236,23 @@ def read_scores(trained: Trained, trials: int = 256) -> dict[str, float]:
     inputs, targets = test_episodes(trained.config, trials)
     reads = class_reads(watch(trained, inputs), inputs, targets)
     return {"share": float(reads[..., 0].mean()), "largest": float((reads.argmax(axis=-1) == 0).mean())}
+
+
+def rate_follows_class(watched: Watched, inputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Correlations of log10 rates of queries with those of labelled drawings, over trials and queries.
+
+    own: of the labelled drawings of the same class; other: of the class with the next label. inputs
+    (trial, time, input), targets (trial, time): those that were watched.
+    """
+    support = make_task(watched.trained.config).support
+    rates = watched.trace.rates.rate[0].log10().numpy()
+    given = inputs[:, :support, _labels(watched.trained.config)]  # (trial, item, way)
+    classes = (rates[:, None, :support] @ given / given.sum(axis=1, keepdims=True))[:, 0]
+    found = {}
+    for name, step in (("own", 0), ("other", 1)):
+        labelled = np.take_along_axis(classes, (targets[:, support:] + step) % classes.shape[1], axis=1)
+        found[name] = float(np.corrcoef(labelled.ravel(), rates[:, support:].ravel())[0, 1])
+    return found
 
 
 def _episodes(config: PlasticConfig, trials: int) -> tuple[np.ndarray, np.ndarray, int]:

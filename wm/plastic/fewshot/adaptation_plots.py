@@ -19,7 +19,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from ...estimate import mean_interval
+from ...estimate import mean_band, mean_interval
 from ...marks import band
 from ...style import CHANCE, COLORS, MARKERS, line_label
 from ..families import PAPER_RULES, WRITING_RULES, config, make_task
@@ -40,12 +40,15 @@ def draw_by_items(ax: Axes, table: pd.DataFrame, dataset: str, measure: str, *, 
     """Share of right answers by labelled drawings, rule by rule: mean and 95 % t-interval.
 
     measure: "all", with the ceiling, dotted; or "seen", of classes that have been shown, from the first on.
+    The first rule is the widest, so that those behind each other are seen.
     """
-    for rule in PAPER_RULES:
+    for place, rule in enumerate(PAPER_RULES):
         own = values(table, f"{dataset}_{rule}", measure)
         items = np.arange(own.shape[1]) + (measure == "seen")
-        look = {"color": COLORS[rule], "marker": MARKERS[rule], "ms": 3, "lw": 1}
+        size = len(PAPER_RULES) - place
+        look = {"color": COLORS[rule], "marker": MARKERS[rule], "ms": 1 + 2 * size, "lw": size}
         band(ax, items, own, within=(0, 1), **look)
+        ax.set_xticks(items)
     if measure == "all":
         best = values(table, f"{dataset}_none", "ceiling").mean(axis=0)
         ax.plot(best, color="#6E6E6E", lw=0.8, ls=":")
@@ -55,19 +58,23 @@ def draw_by_items(ax: Axes, table: pd.DataFrame, dataset: str, measure: str, *, 
     ax.set(ylim=(0, 1.03), xlabel="labelled drawings seen", ylabel="accuracy")
 
 
-def draw_in_time(ax: Axes, curves: Curves, dataset: str, metric: str) -> None:
-    """A mean over test episodes token by token, rule by rule, with 95 % t-intervals; grey: queries.
+def draw_in_time(ax: Axes, curves: Curves, dataset: str, metric: str, body: str = "") -> None:
+    """A mean over test episodes token by token, rule by rule, on a logarithmic axis; grey: queries.
 
-    metric: of `wm.plastic.measures.by_time`, of the networks of `adapted.CELL`.
+    Geometric means over networks, with 95 % t-intervals of the logarithms. metric: of
+    `wm.plastic.measures.by_time`, positive, of the networks of `adapted.CELL`.
+    body: "" for transformers, or rnn, lstm.
     """
     task = make_task(config(f"{dataset}_none", queries=5))
     ax.axvspan(task.length - task.answers + 0.5, task.length + 0.5, color=COLORS["delay"], lw=0, zorder=0)
     for rule in WRITING_RULES:
-        own = series(curves, f"{dataset}_{rule}", metric, CELL)[:, : task.length]
-        look = {"color": COLORS[rule], "marker": MARKERS[rule], "ms": 2.5, "lw": 1}
-        band(ax, np.arange(1, task.length + 1), own, within=(0, np.inf), **look)
-    ax.set(xlim=(0.5, task.length + 0.5), xlabel="token")
-    ax.set_ylim(bottom=0)
+        name = "_".join(filter(None, (body, dataset, rule)))
+        own = series(curves, name, metric, CELL)[:, : task.length]
+        logs, tokens = mean_band(np.log10(own), skip_nan=True), np.arange(1, task.length + 1)
+        ax.plot(tokens, 10**logs.estimate, color=COLORS[rule], marker=MARKERS[rule], ms=2.5, lw=1)
+        ax.fill_between(tokens, 10**logs.low, 10**logs.high, color=COLORS[rule], alpha=0.2, lw=0)
+    ax.set(xlim=(0.5, task.length + 0.5), xlabel="token", yscale="log")
+    ax.set_xticks([1, task.length - task.answers, task.length])
 
 
 # ---------------------------------------------------------------- one episode
@@ -99,9 +106,9 @@ def draw_episode(ax: Axes, drawings: np.ndarray, labels: np.ndarray, answers: np
 def draw_reads(ax: Axes, reads: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> AxesImage:
     """Shares (query, item) of labelled drawings in what queries read of fast weights; boxes: of one class.
 
-    labels (item,), asked (query,), classes of both. Returns the image.
+    labels (item,), asked (query,), classes of both. Black: a half or more. Returns the image.
     """
-    image = ax.imshow(reads, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    image = ax.imshow(reads, cmap="Greys", vmin=0, vmax=0.5, aspect="auto", interpolation="nearest")
     for query, item in np.argwhere(asked[:, None] == labels):
         ax.add_patch(Rectangle((item - 0.5, query - 0.5), 1, 1, fill=False, ec=COLORS["chosen"], lw=0.9))
     ax.set_xticks(range(len(labels)), [f"{label + 1}" for label in labels])
@@ -132,7 +139,7 @@ def draw_conditions(
         _points(ax, places, own, color=COLORS[rule], marker=MARKERS[rule])
     _chance(ax, chance)
     ax.set_xticks(range(len(measures)), measures)
-    ax.set(ylim=(0, 1.03), xlim=(-0.5, len(measures) - 0.5))
+    ax.set(ylim=(-0.03, 1.03), xlim=(-0.5, len(measures) - 0.5))
 
 
 def draw_swaps(ax: Axes, table: pd.DataFrame, dataset: str, *, chance: float = 0.2) -> None:
@@ -147,7 +154,7 @@ def draw_swaps(ax: Axes, table: pd.DataFrame, dataset: str, *, chance: float = 0
             )
     _chance(ax, chance)
     ax.set_xticks(range(len(SWAPS)), ["nothing", "fast\nweights", "the\nrest", "both"])
-    ax.set(ylim=(0, 1.03), xlim=(-0.5, len(SWAPS) - 0.5), xlabel="from the other episode")
+    ax.set(ylim=(-0.03, 1.03), xlim=(-0.5, len(SWAPS) - 0.5), xlabel="from the other episode")
 
 
 def swap_marks() -> list[Line2D]:
