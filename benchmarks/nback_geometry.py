@@ -22,7 +22,7 @@ from sklearn.svm import SVC, LinearSVC
 from benchmarks import report
 from benchmarks.report import medians
 from wm.nback import FEATURES, Images, Task, Trained, load
-from wm.nback.geometry import PUBLISHED, analysis_images, fit, planted, score
+from wm.nback.geometry import STANDARDISED, analysis_images, fit, planted, score
 from wm.nback.geometry.analyse import analyse
 
 FLOORS = {"decoders": 30.0, "decoders_svc": 30.0, "analysis": 1.0}
@@ -53,7 +53,7 @@ def decoders_row(kind: str = "decoders", *, trials: int = 1536, rounds: int = 1)
     labels = {name: own.labels[name][images] for name in names}
 
     def ours() -> dict[str, np.ndarray]:
-        found = fit(states, labels, folds, **PUBLISHED)
+        found = fit(states, labels, folds, **STANDARDISED)
         return {name: each.scores(states, folds) for name, each in found.items()}
 
     def plainly() -> dict[str, np.ndarray]:

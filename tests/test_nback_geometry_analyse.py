@@ -82,14 +82,14 @@ def test_a_document_says_what_the_analyses_say(found):
     assert found["numbers"]["1 balanced trained"] == 0.75
     own, images, tasks = network(), pictures(), tasks_of(**TWO)
     alone = geometry.record(own, images, geometry.once(images, tasks), tasks)
-    alone = replace(alone, **geometry.PUBLISHED)
+    alone = replace(alone, **geometry.STANDARDISED)
     told = geometry.relevance(alone)["identity"].normalised
     assert found["analyses"]["2"]["within"]["identity"] == pytest.approx(told, abs=1e-4)
     assert np.shape(found["analyses"]["2"]["across"]["category"]) == (2, 2)
     index = found["analyses"]["3"]["index"]["2-back identity: identity"]
     assert 0 < index["encoding"] < 1 and index["simplex"] == pytest.approx(6 / 7, abs=1e-4)
     chance = geometry.record(own, images, geometry.draw(images, tasks, trials=TRIALS), tasks)
-    chance = replace(chance, **geometry.PUBLISHED)
+    chance = replace(chance, **geometry.STANDARDISED)
     moved = found["analyses"]["4"]["by task and property"]["2-back identity: identity"]
     kept = geometry.cross_time(chance, 1, "identity").normalised
     assert moved["kept"][0][3] == pytest.approx(kept[0, 3], abs=1e-4)

@@ -28,7 +28,7 @@ def blobs(labels: np.ndarray, seed: int = 0, *, apart: float = 1.0, units: int =
 
 
 def read(states: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> geometry.Score:
-    found = geometry.fit(states, {"own": labels}, folds, **geometry.PUBLISHED)["own"]
+    found = geometry.fit(states, {"own": labels}, folds, **geometry.STANDARDISED)["own"]
     return geometry.score(found.scores(states, folds), labels)
 
 
@@ -40,7 +40,7 @@ def read(states: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> geometry.
 def test_decoders_are_as_accurate_as_a_linear_svm_and_have_its_normals(classes, apart):
     labels = np.resize(np.arange(classes), 1600)
     states, folds = blobs(labels, apart=apart), np.arange(1600) // 8 % 5
-    found = geometry.fit(states, {"own": labels}, folds, **geometry.PUBLISHED)["own"]
+    found = geometry.fit(states, {"own": labels}, folds, **geometry.STANDARDISED)["own"]
     scores = np.empty((1600, classes))
     for fold in range(5):
         svm = fit_decoder(states[folds != fold], labels[folds != fold], kind="svm", penalty=100)
@@ -272,7 +272,7 @@ def test_in_a_trained_network_decoders_are_no_worse_than_a_linear_svm_and_point_
     labels = {name: np.unique(stimuli.labels(name), return_inverse=True)[1] for name in FEATURES}
     pictures, task = Images(images, labels), TASKS[4:5]
     recording = geometry.record(trained, pictures, geometry.draw(pictures, task, trials=800), task)
-    published = replace(recording, **geometry.PUBLISHED)
+    published = replace(recording, **geometry.STANDARDISED)
     for j in (1, 2):
         for name in FEATURES:
             states, classes, _, folds, _ = recording.space(0, 1, j, name)

@@ -101,7 +101,7 @@ def test_units_that_hardly_vary_mislead_standardised_decoders_alone():
         codes = np.eye(8)[generator.permutation(8)] @ generator.standard_normal((8, 40))
         shown = codes[own.labels[NAME][own.images[0, :, step]]]
         own.states[0, :, step, :40] = 1e-3 * (shown + 0.1 * generator.standard_normal(shown.shape))
-    published = replace(own, **geometry.PUBLISHED)
+    published = replace(own, **geometry.STANDARDISED)
     misled, told = (
         geometry.transfer_parts(geometry.transfer(each, 0, NAME).normalised, 2) for each in (published, own)
     )
@@ -209,7 +209,7 @@ def test_unusable_settings_of_the_swap_test_are_told(systems):
 
 @pytest.mark.parametrize(("carry", "verdict"), [(slots, "H1"), (by_stimulus, "H3"), (chronological, "H2")])
 def test_the_verdict_is_the_same_where_items_are_read_no_better_than_in_networks(carry, verdict):
-    """Identities are read with a normalised accuracy of about .65 in them (notebook 25)."""
+    """Identities are read with a normalised accuracy of about .65."""
     noisy = planted(carry(), TASKS, trials=1536, noise=0.65)
     held = geometry.fitted(noisy, 0, NAME).normalised
     assert 0.5 < held[np.triu_indices(6)].mean() < 0.75

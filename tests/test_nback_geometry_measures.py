@@ -124,7 +124,7 @@ def test_networks_of_fewer_tasks_and_with_attention_have_fewer_rows():
 def test_shifts_are_of_both_settings_and_not_of_networks_that_never_answer_match(found, caplog):
     own = found["perturbation"]
     assert [*dict.fromkeys((row["setting"], row["along"]) for row in own)] == [
-        ("ours", "normal"), ("ours", "pattern"), ("published", "normal"),
+        ("ours", "normal"), ("ours", "pattern"), ("standardised", "normal"),
     ]  # fmt: skip
     for row in own:
         assert row["match_m2"] <= row["match_0"] + 0.01 and row["match_m2"] + row["none"] <= 1.002
@@ -132,7 +132,7 @@ def test_shifts_are_of_both_settings_and_not_of_networks_that_never_answer_match
     mute, images = answering("lstm", [9.0, 0, -9]), pictures()
     shown = geometry.draw(images, TWO, trials=64, match_probability=0.5)
     natural = geometry.record(mute, images, shown, TWO, cells=True)
-    case = rows._Case(mute, images, natural, natural, natural, "published")
+    case = rows._Case(mute, images, natural, natural, natural, "standardised")
     assert not [*rows._perturbation(case)]
     assert "no trial of the 2-back location task was answered match" in caplog.text
 

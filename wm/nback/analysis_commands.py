@@ -45,8 +45,8 @@ class Analyze:
     """4: step from which decoders are turned, 1 to 5, by default all"""
     target: _Step = 0
     """4: step to which they are turned, a later one, by default all"""
-    decoders: Literal["published", "ours"] = "published"
-    """as a linear SVM's on standardised units, or on units as they are"""
+    decoders: Literal["ours", "standardised"] = "ours"
+    """on units as they are, or standardised, as in the public re-make"""
     trials: int = 1536
     """of each task"""
     output: _Folder = None

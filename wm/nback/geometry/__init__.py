@@ -12,7 +12,7 @@ Systems with a known answer are in `wm.nback.geometry.planted`. Source: Lei, Ito
 arXiv 2411.02685; code, controls and floors are our own.
 """
 
-from .decoders import PUBLISHED, Decoders, Score, fit, image_folds, normalised, score
+from .decoders import STANDARDISED, Decoders, Score, fit, image_folds, normalised, score
 from .dynamics import Contrast, Transfer, contrast, cross_time, fitted, transfer, transfer_parts
 from .orthogonality import Orthogonality, equal_dimension, input_spaces, orthogonality
 from .perturb import CONTROLS, Perturbation, perturb, recall_of
@@ -33,7 +33,7 @@ from .rotations import (
 from .spaces import AMONG, Recording, Space, analysis_images, draw, once, projected, record
 
 __all__ = [
-    "ABOUT_EQUAL", "AMONG", "CONTROLS", "PUBLISHED", "ROTATIONS", "Accuracies", "Contrast", "Decoded",
+    "ABOUT_EQUAL", "AMONG", "CONTROLS", "STANDARDISED", "ROTATIONS", "Accuracies", "Contrast", "Decoded",
     "Decoders", "Distributions", "Evidence", "Orthogonality", "Perturbation", "Recording", "Score", "Space",
     "Transfer", "analysis_images", "contrast", "cross_task", "cross_time", "decoded", "disparity",
     "distributions", "draw", "equal_dimension", "evidence", "fit", "fitted", "image_folds", "input_spaces",

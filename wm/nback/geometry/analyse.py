@@ -46,13 +46,13 @@ _KEYS = ("schema", "network", "family", "seed", "settings", "analyses", "numbers
 def analyse(
     trained: Trained, which: Sequence[int] = tuple(ANALYSES), *, tasks: Sequence[Task] | None = None,
     properties: Sequence[str] | None = None, source: int | None = None, target: int | None = None,
-    decoders: str = "published", trials: int = TRIALS, pictures: Images | None = None,
+    decoders: str = "ours", trials: int = TRIALS, pictures: Images | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Analyses of one network, numbers of `ANALYSES`.
 
     tasks: by default all that it has learnt; properties: of `FEATURES`, by default what each task asks for in
     analyses 3 to 5, and all in 2. source, target: steps from and to which decoders are turned in 4, by
-    default all. decoders: published or ours. trials: of each task. pictures: by default `analysis_images`.
+    default all. decoders: ours or standardised. trials: of each task. pictures: by default `analysis_images`.
     Raises ValueError for an unknown analysis, property, or decoders, and tasks that it has not learnt.
     """
     known = diet(trained.config)

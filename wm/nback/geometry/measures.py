@@ -10,7 +10,7 @@ setting and task::
     data_json/nback/rotations.csv       what decides between the hypotheses
     data_json/nback/perturbation.csv    answers after shifts of the state; networks of all nine tasks alone
 
-setting: `ours`, and `published`, decoders that agree with those of a linear SVM (`PUBLISHED`). Columns are
+setting: `ours`, and `standardised` (`STANDARDISED`), as in the public re-make. Columns are
 explained at the functions of `wm.nback.geometry.rows`. Networks that are not saved are measured where they
 are trained:
 

@@ -19,7 +19,7 @@ import numpy as np
 from ..library import Trained
 from ..material import Images
 from ..task import FEATURES, Task
-from .decoders import PUBLISHED
+from .decoders import STANDARDISED
 from .dynamics import contrast, cross_time, transfer_parts
 from .orthogonality import equal_dimension, input_spaces, orthogonality, standardised
 from .perturb import CONTROLS, perturb, recall_of
@@ -29,7 +29,7 @@ from .spaces import AMONG, Recording, draw, once, projected, record
 from .turned import turned
 
 ANALYSES = {1: "behaviour", 2: "encoding", 3: "orthogonality", 4: "dynamics", 5: "perturbation"}
-SETTINGS: dict[str, dict[str, Any]] = {"published": PUBLISHED, "ours": {}}
+SETTINGS: dict[str, dict[str, Any]] = {"standardised": STANDARDISED, "ours": {}}
 """of the decoders"""
 DIMENSIONS = 40
 TARGETS = np.linspace(2, -2, 7)
@@ -112,9 +112,9 @@ class Subject:
         spaces = input_spaces(self.trained, self.pictures)
         spaces |= {task.name: self.alone.states[k, :, 0] for k, task in enumerate(self.tasks)}
         options = {"shuffles": _SHUFFLES}
-        if self.decoders == "published":
+        if self.decoders == "standardised":
             spaces = {name: standardised(states) for name, states in spaces.items()}
-            options["penalty"] = PUBLISHED["penalty"]
+            options["penalty"] = STANDARDISED["penalty"]
         spaces = equal_dimension(spaces)
         found: dict[str, Content] = {}
         for _, task, name in self._each():

@@ -16,7 +16,7 @@ from ..families import diet
 from ..library import Trained
 from ..material import Images
 from ..task import FEATURES, TASKS, Task
-from .decoders import PUBLISHED
+from .decoders import STANDARDISED
 from .dynamics import contrast, cross_time, transfer_parts
 from .orthogonality import PENALTY, equal_dimension, input_spaces, orthogonality, standardised
 from .perturb import CONTROLS, perturb, recall_of
@@ -26,7 +26,7 @@ from .spaces import AMONG, TRIALS, Recording, analysis_images, draw, once, proje
 
 _log = logging.getLogger(__name__)
 
-SETTINGS: dict[str, dict[str, Any]] = {"ours": {}, "published": PUBLISHED}
+SETTINGS: dict[str, dict[str, Any]] = {"ours": {}, "standardised": STANDARDISED}
 """of the decoders"""
 TABLES = ("decoding", "cross_task", "orthogonality", "dynamics", "rotations", "perturbation")
 DIMENSIONS = 40
@@ -151,7 +151,7 @@ def _orthogonality(case: _Case) -> Iterator[Row]:
     spaces = input_spaces(case.trained, case.pictures)
     spaces |= {task.name: case.once.states[k, :, 0] for k, task in enumerate(tasks)}
     options = {"shuffles": _SHUFFLES, "penalty": PENALTY}
-    if case.setting == "published":  # units, and not the components, which must not all weigh the same
+    if case.setting == "standardised":  # units, and not the components, which must not all weigh the same
         spaces = {name: standardised(states) for name, states in spaces.items()}
         options["penalty"] = case.once.penalty
     spaces = equal_dimension(spaces)

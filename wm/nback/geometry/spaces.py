@@ -77,7 +77,7 @@ class Recording:
     cells: np.ndarray | None = None
     """of an LSTM, as states"""
     standardise: bool = False
-    """of decoders, see `fit`; as published: `replace(recording, **PUBLISHED)`"""
+    """of decoders, see `fit`; standardised: `replace(recording, **STANDARDISED)`"""
     penalty: float = PENALTY
     """the same"""
 

@@ -1,7 +1,7 @@
 """What the tables of `wm.nback.geometry.measures` say over networks: the numbers of figures and claims.
 
     rows = measures.table("decoding")
-    own = of(rows, "gru", setting="published")
+    own = of(rows, "gru", setting="standardised")
     by_seed(own, "binary")                                   # (seed,)
     least({"location": ..., "identity": ...}, 0.85)          # the property that is least certainly above
 
