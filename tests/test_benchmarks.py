@@ -224,8 +224,10 @@ def test_slow_rows_at_small_size(training, nback, monkeypatch, capsys):
     monkeypatch.setattr(nback, "rows", lambda device: [row])
     monkeypatch.setattr(nback.nback_training, "to_bars_row", lambda device: row | {"name": device})
     monkeypatch.setattr(nback.nback_training, "campaign_row", lambda device: campaign)
-    assert nback.slow_rows("cpu") == [row | {"name": "cpu"}]
-    assert nback.slow_rows("cuda") == [row | {"name": "cuda"}, campaign]
-    for words, rows in (([], [row]), (["--slow"], [row, row | {"name": "cpu"}])):
+    analysis = row | {"name": "analysis"}
+    monkeypatch.setattr(nback.nback_geometry, "analysis_row", lambda: analysis)
+    assert nback.slow_rows("cpu") == [row | {"name": "cpu"}, analysis]
+    assert nback.slow_rows("cuda") == [row | {"name": "cuda"}, campaign, analysis]
+    for words, rows in (([], [row]), (["--slow"], [row, row | {"name": "cpu"}, analysis])):
         nback.report.run("x", "About.", nback.rows, words, slow=nback.slow_rows)
         assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows

@@ -39,7 +39,7 @@ def network(family: str = "gru", seed: int = 0) -> nback.Trained:
 
 @pytest.fixture(scope="module")
 def found():
-    return documents.analyse(network(), trials=TRIALS, pictures=pictures())
+    return documents.analyse(network(), decoders="standardised", trials=TRIALS, pictures=pictures())
 
 
 # --- decoders turned from any step to any later one -------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_document_says_what_the_analyses_say(found):
 
 def test_a_part_of_it_is_of_what_is_asked_for():
     own = documents.analyse(network("lstm"), (4,), tasks=[Task("identity", 2)], properties=["location"],
-                            source=1, target=3, decoders="ours", trials=TRIALS,
+                            source=1, target=3, trials=TRIALS,
                             pictures=pictures())  # fmt: skip
     assert [*own["analyses"]["4"]["by task and property"]] == ["2-back identity: location"]
     pairs = own["analyses"]["4"]["by task and property"]["2-back identity: location"]["turned"]["ratio"]
@@ -115,7 +115,7 @@ def test_a_part_of_it_is_of_what_is_asked_for():
     ({"which": (6,)}, "there is no '6' to be analysed: analyses are 1, 2"),
     ({"tasks": [Task("category", 1)]}, "there is no '1-back category' to be analysed: gru_mtmf-00 has"),
     ({"properties": ["colour"]}, "there is no 'colour' to be analysed: choose location"),
-    ({"decoders": "theirs"}, "there is no 'theirs' to be analysed: decoders are published, ours"),
+    ({"decoders": "theirs"}, "there is no 'theirs' to be analysed: decoders are standardised, ours"),
 ])  # fmt: skip
 def test_what_cannot_be_analysed_is_told(options, said):
     with pytest.raises(ValueError, match=said):
