@@ -229,7 +229,7 @@ def test_training_is_of_the_body_and_variant_asked_for(images):
     found = accuracy.training(curves, "emoji", "rnn")
     updates, scores = found["hebbian"]
     assert [*found] == ["none", "hebbian", "gradient"] and updates[-1] == 3000
-    np.testing.assert_allclose(scores, np.arange(1, 11) / 10 + np.arange(6)[:, None], rtol=1e-4)  # four digits are kept
+    np.testing.assert_allclose(scores, np.arange(1, 11) / 10 + np.arange(6)[:, None], rtol=1e-4)
 
 
 def test_panels_draw_what_they_are_given(rows, images, closed):
